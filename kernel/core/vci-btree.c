@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The B+-tree in memory: making one, and reading it without a lock.
+ *
+ * Lookups are the hit path of the whole cache: they store to no shared cache
+ * line but an extent's own, and that only if its recency changes.
+ */
+#include "vci-btree-internal.h"
+
+/* The reserve of a new tree; changes that need more raise it. */
+#define SPARE_LEAVES	4u
+#define SPARE_INNERS	2u
+
+/* ---- life ---- */
+
+static void init_bounds(struct vci_btree *bt, const struct vci_header *h)
+{
+	memcpy(bt->uuid, h->uuid, sizeof(bt->uuid));
+	bt->bounds.uuid = bt->uuid;
+	bt->bounds.max_gen = h->checkpoint_gen;
+	bt->bounds.image_blocks = h->blocks;
+	bt->bounds.nodes_addr = h->nodes.addr;
+	bt->bounds.nodes_blocks = h->nodes.blocks;
+	bt->bounds.data_addr = h->segments;
+	bt->bounds.data_blocks = (u64)h->nr_segments * h->segment_blocks;
+}
+
+static int init_tables(struct vci_btree *bt, const struct vci_header *h)
+{
+	u64 nr = (h->backing_blocks + VCI_WINDOW_BLOCKS - 1) >> VCI_WINDOW_LOG2;
+
+	if (nr > VCI_WINDOWS_MAX || h->blocks >> VCI_ADDR_BITS)
+		return -EFBIG;
+	bt->backing_blocks = h->backing_blocks;
+	bt->nr_windows = nr;
+	/* One more than needed: never of size 0. */
+	bt->table = kcalloc(nr + 1, sizeof(bt->table[0]), GFP_KERNEL);
+	bt->frozen_table = kcalloc(nr + 1, sizeof(bt->table[0]), GFP_KERNEL);
+	bt->height = kzalloc(nr + 1, GFP_KERNEL);
+	bt->node_buf = kmalloc(VCI_NODE_SIZE, GFP_KERNEL);
+	if (!bt->table || !bt->frozen_table || !bt->height || !bt->node_buf)
+		return -ENOMEM;
+	return 0;
+}
+
+/**
+ * vci_btree_create() - make an empty tree
+ * @ops: calls up; mapped and unmapped may be NULL
+ * @ctx: their first argument
+ * @h: header of the image; not kept
+ *
+ * May sleep. Its first checkpoint writes a root, unless vci_btree_open() reads
+ * one.
+ *
+ * Return: the tree; NULL if there is no memory, or the image or the backing
+ * device is larger than a tree can address.
+ */
+struct vci_btree *vci_btree_create(const struct vci_btree_ops *ops, void *ctx,
+				   const struct vci_header *h)
+{
+	struct vci_btree *bt = kvzalloc(sizeof(*bt), GFP_KERNEL);
+	unsigned int i;
+
+	if (!bt)
+		return NULL;
+	spin_lock_init(&bt->lock);
+	seqcount_init(&bt->table_seq);
+	bt->ops = ops;
+	bt->ctx = ctx;
+	bt->epoch = 1;
+	bt->root_dirty = true;
+	bt->leaf_max = VCI_LEAF_MAX;
+	bt->inner_max = VCI_INTERNAL_MAX;
+	bt->spare[0].want = SPARE_LEAVES;
+	bt->spare[1].want = SPARE_INNERS;
+	INIT_LIST_HEAD(&bt->clean);
+	INIT_LIST_HEAD(&bt->written);
+	INIT_LIST_HEAD(&bt->limbo);
+	for (i = 0; i < VCI_DEPTH_MAX; i++) {
+		INIT_LIST_HEAD(&bt->dirty[i]);
+		INIT_LIST_HEAD(&bt->frozen[i]);
+	}
+	init_bounds(bt, h);
+	if (init_tables(bt, h) || vci_btree_prepare(bt, GFP_KERNEL)) {
+		vci_btree_destroy(bt);
+		return NULL;
+	}
+	return bt;
+}
+
+static void free_list(struct list_head *list)
+{
+	struct vci_node *node, *next;
+
+	list_for_each_entry_safe(node, next, list, list)
+		kfree(node);
+}
+
+/**
+ * vci_btree_destroy() - free a tree
+ * @bt: the tree, or NULL; readers are gone
+ */
+void vci_btree_destroy(struct vci_btree *bt)
+{
+	struct vci_node *node;
+	unsigned int i;
+
+	if (!bt)
+		return;
+	free_list(&bt->clean);
+	free_list(&bt->written);
+	free_list(&bt->limbo);
+	for (i = 0; i < VCI_DEPTH_MAX; i++) {
+		free_list(&bt->dirty[i]);
+		free_list(&bt->frozen[i]);
+	}
+	for (i = 0; i < ARRAY_SIZE(bt->spare); i++) {
+		while ((node = bt->spare[i].head)) {
+			bt->spare[i].head = node->next;
+			kfree(node);
+		}
+	}
+	kfree(bt->node_buf);
+	kfree(bt->height);
+	kfree(bt->frozen_table);
+	kfree(bt->table);
+	kvfree(bt);
+}
+
+/* Takes the checked root node over into the table. */
+static int open_table(struct vci_btree *bt, const void *buf, struct vci_damage *dmg)
+{
+	unsigned int i, nr = vci_node_count(buf);
+	struct vci_child c;
+
+	for (i = 0; i < nr; i++) {
+		vci_node_child(buf, i, &c);
+		if (c.off >= bt->backing_blocks)
+			return vci_damaged(dmg, VCI_DMG_NODE_RANGE, bt->root_addr,
+					   c.off, bt->backing_blocks, -EILSEQ);
+		bt->table[c.off >> VCI_WINDOW_LOG2] = vci_slot_of_addr(c.addr);
+	}
+	return 0;
+}
+
+/**
+ * vci_btree_open() - read the table of windows
+ * @bt: a new tree
+ * @root_addr: from the header
+ * @nr_extents: from the header
+ *
+ * May sleep.  Return: 0, -EILSEQ if the root is damaged, -ENOMEM, or the error
+ * of the device.
+ */
+int vci_btree_open(struct vci_btree *bt, u64 root_addr, u64 nr_extents)
+{
+	struct vci_damage dmg = { VCI_DMG_NONE };
+	void *buf;
+	int err;
+
+	buf = kmalloc(VCI_NODE_SIZE, GFP_NOIO);
+	if (!buf)
+		return -ENOMEM;
+	bt->root_addr = root_addr;
+	err = vci_bt_read(bt, root_addr, 0, VCI_BACKING_MAX, buf, &dmg);
+	if (!err)
+		err = open_table(bt, buf, &dmg);
+	if (dmg.number)
+		vci_bt_report(bt, &dmg);
+	if (!err) {
+		bt->root_dirty = false;
+		bt->stats.nr_extents = nr_extents;
+	}
+	kfree(buf);
+	return err;
+}
+
+/**
+ * vci_btree_lock() - the lock of everything that is named "locked"
+ * @bt: the tree
+ *
+ * Return: a spinlock, taken in process context only.
+ */
+spinlock_t *vci_btree_lock(struct vci_btree *bt)
+{
+	return &bt->lock;
+}
+
+/**
+ * vci_btree_get_stats() - copy the counters
+ * @bt: the tree
+ * @s: filled in; each value is right by itself
+ */
+void vci_btree_get_stats(const struct vci_btree *bt, struct vci_btree_stats *s)
+{
+	*s = bt->stats;
+}
+
+/* Adds one node to the reserve if it is short of that kind. */
+static int add_spare(struct vci_btree *bt, unsigned int kind, gfp_t gfp)
+{
+	struct vci_spare *spare = &bt->spare[kind];
+	struct vci_node *node = vci_bt_alloc(kind, gfp);
+
+	if (!node)
+		return -ENOMEM;
+	spin_lock(&bt->lock);
+	node->next = spare->head;
+	spare->head = node;
+	spare->nr++;
+	bt->stats.bytes += vci_bt_size(node);
+	spin_unlock(&bt->lock);
+	return 0;
+}
+
+/**
+ * vci_btree_prepare() - fill the reserve, so that locked calls find nodes
+ * @bt: the tree, bt->lock not held
+ * @gfp: how to allocate
+ *
+ * After -ENOMEM of a locked call, enough for that one: others may be faster.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vci_btree_prepare(struct vci_btree *bt, gfp_t gfp)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(bt->spare); i++) {
+		while (READ_ONCE(bt->spare[i].nr) < READ_ONCE(bt->spare[i].want)) {
+			err = add_spare(bt, i, gfp);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+/* ---- readers ---- */
+
+/* A leaf that covers a key, and the value its counter had. */
+struct reach {
+	struct vci_leaf *leaf;	/* NULL: empty window */
+	unsigned int seq;
+	u32 end;		/* of the leaf's range, if wanted */
+};
+
+/* Where a slot isn't loaded at once, it may be followed only after this. */
+static __always_inline bool torn(const seqcount_t *parent, unsigned int seq)
+{
+	return sizeof(unsigned long) < sizeof(u64) && read_seqcount_retry(parent, seq);
+}
+
+/*
+ * From the table down to the leaf that covers @key, without a lock.  What it
+ * finds is true if the leaf's counter doesn't change until it was read.
+ */
+static __always_inline int reach(struct vci_btree *bt, u32 window, u32 key,
+				 bool want_end, struct reach *r)
+{
+	const seqcount_t *parent;
+	struct vci_inner *inner;
+	unsigned int seq;
+	unsigned long i;
+	u64 slot;
+
+again:
+	parent = &bt->table_seq;
+	seq = read_seqcount_begin(parent);
+	slot = READ_ONCE(bt->table[window]);
+	r->end = VCI_WINDOW_BLOCKS;
+	/* Ends: each node is one level below the one before. */
+	while (likely(!(slot & (VCI_SLOT_ABSENT | VCI_SLOT_LEAF)))) {
+		if (unlikely(torn(parent, seq)))
+			goto again;
+		inner = (struct vci_inner *)(unsigned long)slot;
+		if (unlikely(!inner))
+			break;
+		r->seq = read_seqcount_begin(&inner->n.seq);
+		if (unlikely(read_seqcount_retry(parent, seq)))
+			goto again;
+		i = vci_inner_index(inner, key);
+		if (want_end)
+			r->end = min(r->end, READ_ONCE(inner->key[i + 1]));
+		slot = READ_ONCE(inner->slot[i]);
+		parent = &inner->n.seq;
+		seq = r->seq;
+	}
+	if (unlikely(vci_slot_absent(slot)))
+		return -EAGAIN;
+	if (unlikely(torn(parent, seq)))
+		goto again;
+	r->leaf = slot ? vci_leaf(vci_slot_node(slot)) : NULL;
+	if (likely(slot))
+		r->seq = read_seqcount_begin(&r->leaf->n.seq);
+	if (unlikely(read_seqcount_retry(parent, seq)))
+		goto again;
+	return 0;
+}
+
+static inline bool reach_changed(const struct reach *r)
+{
+	return unlikely(read_seqcount_retry(&r->leaf->n.seq, r->seq));
+}
+
+static inline void reference(struct vci_node *node)
+{
+	if (!READ_ONCE(node->referenced))
+		WRITE_ONCE(node->referenced, 1);
+}
+
+static int hole(u64 off, u32 blocks, struct vci_lookup *res)
+{
+	*res = (struct vci_lookup) { .e = { .off = off, .blocks = blocks } };
+	return 0;
+}
+
+/* An extent as it was in a leaf. */
+struct entry {
+	u32 key;
+	u32 next;		/* key of the one behind it */
+	struct vci_val v;
+	struct vci_val *place;
+};
+
+/* Finds the leaf, and the extent in it that covers @key if any does. */
+static __always_inline int find(struct vci_btree *bt, u32 window, u32 key,
+				bool want_end, struct reach *r, struct entry *x)
+{
+	unsigned long i;
+
+	do {
+		if (unlikely(reach(bt, window, key, want_end, r)))
+			return -EAGAIN;
+		if (unlikely(!r->leaf)) {
+			*x = (struct entry) { .next = VCI_KEY_NONE };
+			return 0;
+		}
+		i = vci_leaf_index(r->leaf, key);
+		x->key = READ_ONCE(r->leaf->key[i]);
+		x->next = READ_ONCE(r->leaf->key[i + 1]);
+		x->place = &r->leaf->val[i];
+		x->v = *x->place;
+	} while (reach_changed(r));
+	reference(&r->leaf->n);
+	return 0;
+}
+
+/* 1 for a hole, unless its end is wanted too: that costs more. */
+static __always_inline int lookup(struct vci_btree *bt, u64 off, u32 blocks, int heat,
+				  bool want_end, struct vci_lookup *res)
+{
+	u32 key = off & VCI_WINDOW_MASK, skip;
+	struct reach r;
+	struct entry x;
+
+	if (unlikely(find(bt, off >> VCI_WINDOW_LOG2, key, want_end, &r, &x)))
+		return -EAGAIN;
+	skip = key - x.key;
+	if (unlikely(skip >= x.v.blocks)) {
+		if (!want_end)
+			return 1;
+		/* The extent comes before the hole, or behind it. */
+		r.end = min(r.end, x.key > key ? x.key : x.next);
+		return hole(off, min(blocks, r.end - key), res);
+	}
+	if (x.v.heat < heat) {
+		x.v.heat = heat;
+		WRITE_ONCE(x.place->heat, x.v.heat);
+	}
+	res->mapped = true;
+	res->e.off = off;
+	res->e.addr = vci_val_addr(&x.v) + skip;
+	res->e.blocks = min(blocks, x.v.blocks - skip);
+	res->e.flags = vci_val_flags(&x.v);
+	res->e.heat = x.v.heat;
+	return 0;
+}
+
+/* For what was a hole a moment ago. */
+static int lookup_again(struct vci_btree *bt, u64 off, u32 blocks, int heat,
+			struct vci_lookup *res)
+{
+	int err;
+
+	if (off >= bt->backing_blocks)
+		return hole(off, blocks, res);
+	rcu_read_lock();
+	err = lookup(bt, off, blocks, heat, true, res);
+	rcu_read_unlock();
+	return err;
+}
+
+static __always_inline int lookup_first(struct vci_btree *bt, u64 off, u32 blocks,
+					int heat, struct vci_lookup *res)
+{
+	int err = 1;
+
+	if (likely(off < bt->backing_blocks)) {
+		rcu_read_lock();
+		err = lookup(bt, off, blocks, heat, false, res);
+		rcu_read_unlock();
+	}
+	return err <= 0 ? err : lookup_again(bt, off, blocks, heat, res);
+}
+
+/**
+ * vci_btree_lookup() - find what covers the blocks from an offset on
+ * @bt: the tree
+ * @off: first block
+ * @blocks: at least 1
+ * @res: the part of [@off, @off + @blocks) from its start that is uniform
+ *
+ * O(log n), no lock.  What it says was so at a moment during the call.
+ *
+ * Return: 0; -EAGAIN if a node is not resident: vci_btree_load(), again.
+ */
+int vci_btree_lookup(struct vci_btree *bt, u64 off, u32 blocks,
+		     struct vci_lookup *res)
+{
+	return lookup_first(bt, off, blocks, -1, res);
+}
+
+/**
+ * vci_btree_lookup_touch() - lookup that notes recency
+ * @bt: the tree
+ * @off: first block
+ * @blocks: at least 1
+ * @heat: what the extent's heat becomes, if it was less
+ * @res: as for vci_btree_lookup()
+ *
+ * The heat may be lost if the extent's leaf changes or leaves memory.
+ *
+ * Return: as vci_btree_lookup().
+ */
+int vci_btree_lookup_touch(struct vci_btree *bt, u64 off, u32 blocks, u8 heat,
+			   struct vci_lookup *res)
+{
+	return lookup_first(bt, off, blocks, heat, res);
+}
+
+/* Copies the extents of a leaf that end behind @key. */
+static unsigned int copy_extents(const struct vci_leaf *leaf, u64 base, u32 key,
+				 struct vci_extent *e, unsigned int max)
+{
+	unsigned int i = vci_leaf_index(leaf, key), nr = 0;
+	u32 start, skip;
+
+	/* Races with writers: each index stays inside the array. */
+	for (; i < VCI_LEAF_MAX && nr < max; i++) {
+		struct vci_val v;
+
+		start = READ_ONCE(leaf->key[i]);
+		if (start == VCI_KEY_NONE)
+			break;
+		v = leaf->val[i];
+		skip = start < key ? key - start : 0;
+		if (skip >= v.blocks)
+			continue;
+		e[nr++] = (struct vci_extent) {
+			.off = base + start + skip,
+			.addr = vci_val_addr(&v) + skip,
+			.blocks = v.blocks - skip,
+			.flags = vci_val_flags(&v),
+			.heat = v.heat,
+		};
+	}
+	return nr;
+}
+
+/* One leaf of a walk: extents at or behind *@off, or *@off behind the leaf. */
+static int walk_leaf(struct vci_btree *bt, u64 *off, struct vci_extent *e,
+		     unsigned int max)
+{
+	u32 window = *off >> VCI_WINDOW_LOG2, key = *off & VCI_WINDOW_MASK;
+	u64 base = vci_window_base(window);
+	unsigned int nr;
+	struct reach r;
+
+	do {
+		if (reach(bt, window, key, true, &r))
+			return -EAGAIN;
+		nr = r.leaf ? copy_extents(r.leaf, base, key, e, max) : 0;
+	} while (r.leaf && reach_changed(&r));
+	*off = nr == max ? e[nr - 1].off + e[nr - 1].blocks : base + r.end;
+	return nr;
+}
+
+/**
+ * vci_btree_walk() - copy the extents from an offset on
+ * @bt: the tree
+ * @off: where to begin; becomes where to go on
+ * @e: room for @max extents
+ * @max: at least 1
+ *
+ * An extent that begins before *@off is reported from there on.  Each call
+ * copies from one leaf, at one moment.
+ *
+ * Return: how many, 0 at the end, -EAGAIN if a node is not resident: load *@off.
+ */
+int vci_btree_walk(struct vci_btree *bt, u64 *off, struct vci_extent *e,
+		   unsigned int max)
+{
+	int nr = 0;
+
+	while (!nr && *off < bt->backing_blocks) {
+		rcu_read_lock();
+		nr = walk_leaf(bt, off, e, max);
+		rcu_read_unlock();
+	}
+	return nr;
+}
