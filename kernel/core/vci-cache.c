@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The cache's life, and what map context needs of it: see vci-cache.h.
+ */
+#include "vci-cache-internal.h"
+
+/* ---- what the tree tells and asks ---- */
+
+static void on_mapped(void *ctx, const struct vci_extent *e)
+{
+	struct vci_cache *c = ctx;
+
+	vci_segment_mapped(&c->segments, e->addr, e->blocks);
+	c->stats.data_blocks += e->blocks;
+}
+
+static void on_unmapped(void *ctx, const struct vci_extent *e)
+{
+	struct vci_cache *c = ctx;
+
+	vci_segment_unmapped(&c->segments, e->addr, e->blocks);
+	c->stats.data_blocks -= e->blocks;
+}
+
+static u64 alloc_node(void *ctx)
+{
+	struct vci_cache *c = ctx;
+	u64 addr;
+
+	spin_lock(vci_cache_lock(c));
+	addr = vci_nodes_alloc(&c->nodes);
+	spin_unlock(vci_cache_lock(c));
+	return addr;
+}
+
+static void free_node(void *ctx, u64 addr)
+{
+	struct vci_cache *c = ctx;
+
+	vci_nodes_free(&c->nodes, addr);
+}
+
+static int write_nodes(void *ctx, u64 addr, u32 nr_nodes, const void *data)
+{
+	struct vci_cache *c = ctx;
+
+	c->stats.node_writes += nr_nodes;
+	return vci_write(c->dev, addr, nr_nodes * VCI_NODE_BLOCKS, data, 0);
+}
+
+static int read_node(void *ctx, u64 addr, void *data)
+{
+	struct vci_cache *c = ctx;
+
+	return vci_read(c->dev, addr, VCI_NODE_BLOCKS, data);
+}
+
+static const struct vci_btree_ops tree_ops = {
+	.mapped = on_mapped,
+	.unmapped = on_unmapped,
+	.alloc_node = alloc_node,
+	.free_node = free_node,
+	.write_nodes = write_nodes,
+	.read_node = read_node,
+};
+
+/* ---- life ---- */
+
+/**
+ * vci_cache_create() - the memory of a cache, nothing read yet
+ * @cache: where it is returned
+ * @h: checked header, bound to its backing device
+ *
+ * May sleep.  Return: 0 or -ENOMEM.
+ */
+int vci_cache_create(struct vci_cache **cache, const struct vci_header *h)
+{
+	struct vci_cache *c = kvzalloc(sizeof(*c), GFP_KERNEL);
+	int r = -ENOMEM;
+
+	if (!c)
+		return r;
+	mutex_init(&c->header_lock);
+	c->header = *h;
+	c->stats.data_blocks = h->data_blocks;
+	c->header_unit = kvzalloc(VCI_UNIT_SIZE, GFP_KERNEL);
+	c->walk = kvcalloc(VCI_LEAF_MAX, sizeof(*c->walk), GFP_KERNEL);
+	c->tree = vci_btree_create(&tree_ops, c, &c->header);
+	if (c->header_unit && c->walk && c->tree)
+		r = vci_nodes_init(&c->nodes, h);
+	if (!r)
+		r = vci_segments_init(&c->segments, h);
+	if (!r)
+		r = vci_tickets_init(&c->tickets);
+	vci_log_init(&c->log, &c->segments);
+	*cache = c;
+	if (r) {
+		vci_cache_destroy(c);
+		*cache = NULL;
+	}
+	return r;
+}
+
+/**
+ * vci_cache_destroy() - free a cache's memory
+ * @c: cache or NULL; nobody uses it any more
+ *
+ * Writes nothing: the image stays as the last checkpoint or close left it.
+ */
+void vci_cache_destroy(struct vci_cache *c)
+{
+	if (!c)
+		return;
+	if (c->tree)
+		vci_btree_destroy(c->tree);
+	vci_nodes_destroy(&c->nodes);
+	vci_segments_destroy(&c->segments);
+	vci_intent_destroy(&c->intent);
+	vci_tickets_destroy(&c->tickets);
+	vci_identity_destroy(&c->identity);
+	kvfree(c->header_unit);
+	kvfree(c->walk);
+	kvfree(c);
+}
+
+/**
+ * vci_cache_fail() - give up the cache device
+ * @c: cache
+ * @error: why
+ *
+ * Any context.  Clean data is read from the backing device from now on (law 5).
+ */
+void vci_cache_fail(struct vci_cache *c, int error)
+{
+	if (READ_ONCE(c->failed))
+		return;
+	WRITE_ONCE(c->failed, error ? error : -EIO);
+	vci_err("%s: error %d: the cache is bypassed from now on; replace the device and format it",
+		c->dev->name, error);
+	if (c->ops && c->ops->failed)
+		c->ops->failed(c->ctx, error);
+}
+
+/**
+ * vci_cache_is_failed() - is the cache bypassed?
+ * @c: cache
+ *
+ * Any context.
+ */
+bool vci_cache_is_failed(const struct vci_cache *c)
+{
+	return READ_ONCE(c->failed) != 0;
+}
+
+static int write_header_locked(struct vci_cache *c, const struct vci_header *h)
+{
+	u32 blocks = max_t(u32, 1, c->dev->lbs_blocks);
+	struct vci_header new = *h;
+	int r;
+
+	new.write_gen = c->header.write_gen + 1;
+	vci_header_seal(&new, c->header_unit);
+	r = vci_write(c->dev, 0, blocks, c->header_unit, VCI_IO_FUA);
+	if (r)
+		return r;
+	c->header = new;
+	return vci_write(c->dev, vci_header_backup_addr(new.blocks), blocks,
+			 c->header_unit, VCI_IO_FUA);
+}
+
+/**
+ * vci_cache_retire() - tell the image of a failed cache that it is out of date
+ * @c: cache that has failed
+ *
+ * May sleep.  Writes to the backing device leave no mark any more, so what the
+ * image maps must not be believed when it is activated again.  If the device
+ * doesn't take the write either, only the fingerprint is left to notice.
+ */
+void vci_cache_retire(struct vci_cache *c)
+{
+	struct vci_header h;
+	int r;
+
+	mutex_lock(&c->header_lock);
+	if (!c->retired) {
+		h = c->header;
+		h.flags |= VCI_HDR_RETIRED;
+		r = write_header_locked(c, &h);
+		if (r)
+			vci_err("%s: error %d: the image can't be told that it is out of date; never activate it again with this backing device",
+				c->dev->name, r);
+		WRITE_ONCE(c->retired, true);
+	}
+	mutex_unlock(&c->header_lock);
+}
+
+/**
+ * vci_cache_is_retired() - was the image of a failed cache told?
+ * @c: cache
+ *
+ * Any context.
+ */
+bool vci_cache_is_retired(const struct vci_cache *c)
+{
+	return READ_ONCE(c->retired);
+}
+
+/**
+ * vci_cache_header() - the header as it is on the device
+ * @c: cache
+ */
+const struct vci_header *vci_cache_header(const struct vci_cache *c)
+{
+	return &c->header;
+}
+
+/**
+ * vci_cache_flush() - flush the cache device, and let the log know
+ * @c: cache
+ *
+ * By the writer.  May sleep.  Return: 0 or the error with which the cache failed.
+ */
+int vci_cache_flush(struct vci_cache *c)
+{
+	struct vci_log_flush f;
+	int r;
+
+	spin_lock(vci_cache_lock(c));
+	vci_log_flush_begin(&c->log, &f);
+	spin_unlock(vci_cache_lock(c));
+	r = vci_flush(c->dev);
+	if (r) {
+		vci_cache_fail(c, r);
+		return r;
+	}
+	spin_lock(vci_cache_lock(c));
+	vci_log_flush_end(&c->log, &f);
+	spin_unlock(vci_cache_lock(c));
+	c->stats.flushes++;
+	return 0;
+}
+
+/**
+ * vci_cache_write_header() - write the header, then its backup
+ * @c: cache
+ * @h: what to write; becomes c->header on success
+ *
+ * By the writer.  May sleep.  One atomic FUA write switches; what it points to
+ * is durable before.  Return: 0, -EIO if the image was retired, or the device's
+ * error.
+ */
+int vci_cache_write_header(struct vci_cache *c, const struct vci_header *h)
+{
+	int r = -EIO;
+
+	mutex_lock(&c->header_lock);
+	if (!c->retired)
+		r = write_header_locked(c, h);
+	mutex_unlock(&c->header_lock);
+	return r;
+}
+
+/**
+ * vci_cache_get_stats() - counters for status
+ * @c: cache
+ * @s: filled in
+ *
+ * May not be called in map context: it takes the lock.
+ */
+void vci_cache_get_stats(struct vci_cache *c, struct vci_cache_stats *s)
+{
+	struct vci_btree_stats tree;
+
+	spin_lock(vci_cache_lock(c));
+	*s = c->stats;
+	vci_btree_get_stats(c->tree, &tree);
+	s->nr_segments = c->segments.nr;
+	s->free_segments = c->segments.count[VCI_LIFE_FREE] +
+			   c->segments.count[VCI_LIFE_QUEUED];
+	s->segment_blocks = c->segments.blocks;
+	spin_unlock(vci_cache_lock(c));
+	s->nr_extents = tree.nr_extents;
+	s->tree_bytes = tree.bytes;
+	s->intent_writes = c->intent.writes;
+	s->nr_regions = c->intent.nr_regions;
+	s->regions_marked = vci_intent_count(&c->intent);
+	s->memory_bytes = tree.bytes + sizeof(*c) +
+		c->segments.nr * sizeof(*c->segments.s) +
+		(2ull * c->segments.table.nr_pages + 4ull * c->nodes.map.nr_pages) *
+		VCI_PAGE_PAYLOAD + VCI_TICKET_SLOTS * sizeof(*c->tickets.slots);
+}
+
+/* ---- reads ---- */
+
+/**
+ * vci_cache_lookup() - what the cache knows of a range, from its start
+ * @c: cache
+ * @off: first block on the backing device
+ * @blocks: how many
+ * @res: filled in
+ *
+ * Map context.  Return: as vci_btree_lookup().
+ */
+int vci_cache_lookup(struct vci_cache *c, u64 off, u32 blocks,
+		     struct vci_lookup *res)
+{
+	return vci_btree_lookup_touch(c->tree, off, blocks, 1, res);
+}
+
+/**
+ * vci_cache_load() - read the nodes that a lookup needs
+ * @c: cache
+ * @off: first block on the backing device
+ * @blocks: how many
+ *
+ * May sleep.  Return: 0, -EILSEQ if a node is damaged (the cache has failed
+ * then), -ENOMEM or the device's error.
+ */
+int vci_cache_load(struct vci_cache *c, u64 off, u64 blocks)
+{
+	int r = vci_btree_load(c->tree, off, blocks);
+
+	if (r && r != -ENOMEM)
+		vci_cache_fail(c, r);
+	return r;
+}
+
+/**
+ * vci_ticket_take() - as vci_tickets_take()
+ * @c: cache
+ * @off: first block on the backing device
+ * @blocks: how many
+ * @t: filled in
+ */
+bool vci_ticket_take(struct vci_cache *c, u64 off, u32 blocks, struct vci_ticket *t)
+{
+	return vci_tickets_take(&c->tickets, off, blocks, t);
+}
+
+/**
+ * vci_ticket_valid() - as vci_tickets_valid()
+ * @c: cache
+ * @off: first block, as when it was taken
+ * @blocks: likewise
+ * @t: the ticket
+ */
+bool vci_ticket_valid(struct vci_cache *c, u64 off, u32 blocks,
+		      const struct vci_ticket *t)
+{
+	return vci_tickets_valid(&c->tickets, off, blocks, t);
+}
+
+/* ---- writes ---- */
+
+/*
+ * Under the lock: a fill checks its ticket and maps in one go, so it either
+ * sees this write's ticket bump or has mapped what is found here.
+ */
+static int find_mapping(struct vci_cache *c, u64 off, u64 blocks)
+{
+	struct vci_lookup res;
+	int r = 0;
+
+	spin_lock(vci_cache_lock(c));
+	while (!r && blocks) {
+		r = vci_btree_lookup(c->tree, off, min_t(u64, blocks, U32_MAX), &res);
+		if (!r && res.mapped)
+			r = -EAGAIN;
+		if (!r) {
+			off += res.e.blocks;
+			blocks -= res.e.blocks;
+		}
+	}
+	spin_unlock(vci_cache_lock(c));
+	return r;
+}
+
+/**
+ * vci_write_begin() - announce a write or discard to the backing device
+ * @c: cache
+ * @w: filled in; vci_write_end() must follow whatever is returned
+ * @off: first block
+ * @blocks: how many, not 0
+ *
+ * Map context.  Return: 0 if it may be submitted now, -EAGAIN if
+ * vci_write_prepare() comes first.
+ */
+int vci_write_begin(struct vci_cache *c, struct vci_write *w, u64 off, u64 blocks)
+{
+	bool marked;
+
+	w->off = off;
+	w->blocks = blocks;
+	vci_tickets_write_begin(&c->tickets, w);
+	marked = vci_intent_begin(&c->intent, off, blocks);
+	vci_identity_wrote(&c->identity, off);
+	if (vci_cache_is_failed(c))
+		return vci_cache_is_retired(c) ? 0 : -EAGAIN;
+	if (!marked || blocks > VCI_BATCH_BLOCKS_MAX)
+		return -EAGAIN;
+	return find_mapping(c, off, blocks) ? -EAGAIN : 0;
+}
+
+/**
+ * vci_write_prepare() - make the mark durable (O1), then unmap the range
+ * @c: cache
+ * @w: from vci_write_begin()
+ *
+ * May sleep.  Return: 0; -ENOMEM: try again, or vci_cache_fail() and call once
+ * more; else the error with which the cache failed: then it is bypassed, its
+ * image retired, and the write may go on.
+ */
+int vci_write_prepare(struct vci_cache *c, struct vci_write *w)
+{
+	int r = -EIO;
+
+	if (!vci_cache_is_failed(c)) {
+		r = vci_intent_mark(&c->intent, w->off, w->blocks);
+		if (!r)
+			r = vci_cache_unmap(c, w->off, w->blocks, false);
+		if (r && r != -ENOMEM)
+			vci_cache_fail(c, r);
+	}
+	if (vci_cache_is_failed(c))
+		vci_cache_retire(c);
+	return r;
+}
+
+/**
+ * vci_write_end() - a write announced by vci_write_begin() is complete
+ * @c: cache
+ * @w: from vci_write_begin()
+ * @t: NULL, or filled in: a ticket for the data that was written
+ *
+ * Any context.  Return: true if @t is good.
+ */
+bool vci_write_end(struct vci_cache *c, struct vci_write *w, struct vci_ticket *t)
+{
+	vci_intent_end(&c->intent, w->off, w->blocks);
+	return vci_tickets_write_end(&c->tickets, w, t);
+}
+
+/**
+ * vci_cache_invalidate() - unmap the clean extents of a range, durably
+ * @c: cache
+ * @off: first block on the backing device
+ * @blocks: how many
+ *
+ * By the writer.  May sleep.  Return: 0 or an error.
+ */
+int vci_cache_invalidate(struct vci_cache *c, u64 off, u64 blocks)
+{
+	int r = vci_cache_unmap(c, off, blocks, true);
+
+	return r ? r : vci_cache_checkpoint(c);
+}
+
+/**
+ * vci_cache_shrink() - drop clean nodes from memory
+ * @c: cache
+ * @bytes: what may stay
+ *
+ * May sleep.  Return: bytes freed.
+ */
+u64 vci_cache_shrink(struct vci_cache *c, u64 bytes)
+{
+	return vci_btree_shrink(c->tree, bytes);
+}

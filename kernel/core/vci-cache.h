@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The cache: what the shell, the tools and the simulator see of the core.
+ *
+ * Three kinds of callers, and what they may call:
+ *
+ *  map context	vci_cache_lookup, vci_read_begin, vci_write_begin, tickets:
+ *		no lock, no sleep, no allocation
+ *  a sleeper	vci_cache_load, vci_write_prepare, vci_cache_invalidate: any
+ *		number at once, in contexts that may sleep and do I/O
+ *  the writer	vci_cache_append, vci_cache_maintain, vci_cache_checkpoint,
+ *		vci_cache_close: one at a time (one ordered worker)
+ *
+ * Offsets, addresses and lengths are in blocks of 512 bytes.
+ */
+#ifndef VCI_CACHE_H
+#define VCI_CACHE_H
+
+#include "vci-btree.h"
+#include "vci-codec.h"
+#include "vci-io.h"
+#include "vci-ticket.h"
+
+struct vci_cache;
+
+struct vci_cache_ops {
+	/*
+	 * Waits until every reader of the cache device that looked up before
+	 * this call has completed its I/O (O8).  May sleep.
+	 */
+	void (*drain_readers)(void *ctx);
+	/* The cache failed and is bypassed from now on. Any context, once. */
+	void (*failed)(void *ctx, int error);
+};
+
+struct vci_open_params {
+	struct vci_dev *cache_dev;
+	struct vci_dev *backing_dev;
+	u64 backing_blocks;		/* length of the target */
+	u32 random;			/* random bits: part of the epoch */
+	u8 modification_uuid[16];	/* new, random */
+	bool force;			/* activate though the fingerprint differs */
+	const struct vci_cache_ops *ops;
+	void *ctx;
+};
+
+/* What activation found; for one log line and for status. */
+struct vci_open_report {
+	bool was_clean;
+	bool dropped_all;		/* fingerprint differs: started empty */
+	u32 batches, entries;		/* replayed */
+	u32 torn;			/* entries cut as torn */
+	bool log_damaged;		/* some that was durable is missing (O5) */
+	u64 replayed_blocks;
+	u64 dropped_blocks;		/* clean, in marked regions */
+	u32 regions_marked;
+};
+
+struct vci_cache_stats {
+	u64 nr_extents, data_blocks;	/* what is mapped */
+	u64 nr_segments, free_segments, segment_blocks;
+	u64 appended_blocks, batches;	/* written to the log, headers included */
+	u64 filled_blocks;		/* newly mapped by fills */
+	u64 stale_fills;		/* entries dropped since a write came between */
+	u64 dropped_fills;		/* no room or no memory at that moment */
+	u64 evicted_blocks;
+	u64 checkpoints, node_writes, intent_writes, flushes;
+	u64 tree_bytes, memory_bytes;
+	u64 regions_marked, nr_regions;
+};
+
+/* ---- life ---- */
+
+/*
+ * Activates an image: reads it, recovers what a crash left, makes "unclean" and
+ * the new epoch durable (O10), flushes both devices (O11).  May sleep.  On an
+ * error nothing was written and @dmg/@why say what is wrong: -EILSEQ damaged,
+ * -EOPNOTSUPP unknown feature, -EINVAL wrong size or device, or I/O, -ENOMEM.
+ */
+int vci_cache_open(const struct vci_open_params *p, struct vci_cache **cache,
+		   struct vci_open_report *report, struct vci_damage *dmg,
+		   const char **why) __must_check;
+/*
+ * The clean close: what is left on the device is a plain VCI v1 image.  May
+ * sleep.  On an error the image stays unclean, and recoverable.
+ */
+int vci_cache_close(struct vci_cache *c) __must_check;
+/* Frees memory, writes nothing. */
+void vci_cache_destroy(struct vci_cache *c);
+/* From now on bypassed; no more writes to the cache device. Any context. */
+void vci_cache_fail(struct vci_cache *c, int error);
+bool vci_cache_is_failed(const struct vci_cache *c);
+/*
+ * A failed cache tells its image, if the device still takes a write, that clean
+ * mappings count no more: writes go past it from now on.  vci_write_prepare()
+ * does it before the first of them.  Once it was tried, writes need no
+ * announcing.  vci_cache_retire: a sleeper.
+ */
+void vci_cache_retire(struct vci_cache *c);
+bool vci_cache_is_retired(const struct vci_cache *c);
+
+const struct vci_header *vci_cache_header(const struct vci_cache *c);
+void vci_cache_get_stats(struct vci_cache *c, struct vci_cache_stats *s);
+
+/* ---- reads ---- */
+
+/*
+ * As vci_btree_lookup, noting recency.  The caller holds off drain_readers()
+ * from before this call until its I/O to the returned address completed.
+ */
+int vci_cache_lookup(struct vci_cache *c, u64 off, u32 blocks,
+		     struct vci_lookup *res) __must_check;
+/* After -EAGAIN of lookup or write_begin. May sleep. */
+int vci_cache_load(struct vci_cache *c, u64 off, u64 blocks) __must_check;
+
+/*
+ * A ticket says that nothing was written to a range since it was taken.  Take
+ * one before reading the backing device; what was read may be cached only while
+ * the ticket is valid.  False: a write is in flight there, no ticket.
+ */
+bool vci_ticket_take(struct vci_cache *c, u64 off, u32 blocks, struct vci_ticket *t);
+bool vci_ticket_valid(struct vci_cache *c, u64 off, u32 blocks,
+		      const struct vci_ticket *t);
+
+/* ---- writes and discards that go to the backing device ---- */
+
+/*
+ * Announces a write (or discard) to the backing device.  Returns 0 if it may be
+ * submitted now; -EAGAIN if vci_write_prepare() must be called first, by a
+ * sleeper.  Either way vci_write_end() must follow.
+ */
+int vci_write_begin(struct vci_cache *c, struct vci_write *w, u64 off,
+		    u64 blocks) __must_check;
+/*
+ * Makes the intent mark durable (O1), then unmaps the range.  May sleep.  On an
+ * error the write may go on only if the cache is failed (bypassed).
+ */
+int vci_write_prepare(struct vci_cache *c, struct vci_write *w) __must_check;
+/*
+ * The write completed (or was given up).  Any context.  With @t: true if no
+ * other write touched the range meanwhile and @t is a ticket for its data.
+ */
+bool vci_write_end(struct vci_cache *c, struct vci_write *w, struct vci_ticket *t);
+
+/* ---- fills: data on its way into the log ---- */
+
+struct vci_fill_entry {
+	u64 off;
+	u32 blocks;
+	u32 data_block;		/* where its data lies in the buffer */
+	struct vci_ticket ticket;
+	bool valid;		/* false: its data never came */
+};
+
+/*
+ * A batch in the making: one flat buffer, whose first unit is the header's.
+ * The shell owns locking, memory and time; vci_fill_reserve and
+ * vci_fill_commit are called with the shell's own lock held.
+ */
+struct vci_fill {
+	u8 *buffer;		/* vci_cache_batch_blocks() * 512 bytes */
+	u32 capacity;		/* blocks of data that fit */
+	u32 used;
+	u32 nr;
+	u32 pending;		/* reserved, not yet committed */
+	struct vci_fill_entry e[VCI_BATCH_ENTRIES_MAX];
+};
+
+/* Size of a fill's buffer in blocks, header unit included. */
+u32 vci_cache_batch_blocks(const struct vci_cache *c);
+void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks);
+/*
+ * Reserves room for up to @blocks (at most VCI_ENTRY_BLOCKS_MAX): returns the
+ * index of the entry, whose blocks say how many fit, or -ENOSPC.
+ */
+int vci_fill_reserve(struct vci_fill *f, u64 off, u32 blocks,
+		     const struct vci_ticket *t) __must_check;
+void *vci_fill_data(struct vci_fill *f, int entry);
+/* Data of @entry is in the buffer (@valid), or will never come. */
+void vci_fill_commit(struct vci_fill *f, int entry, bool valid);
+
+/*
+ * The writer: appends a fill whose entries are all committed, as one device
+ * write, and maps what is still valid (O7).  May sleep.  The buffer is the
+ * caller's again.  -ENOSPC: no free segment now, nothing was written.
+ */
+int vci_cache_append(struct vci_cache *c, struct vci_fill *f) __must_check;
+
+/* ---- background work, by the writer ---- */
+
+/* True if vci_cache_maintain() has something urgent to do. Any context. */
+bool vci_cache_needs_maintenance(const struct vci_cache *c);
+/*
+ * Reclaims segments and writes checkpoints as needed; @idle: also lazily clears
+ * intent marks and checkpoints little changes.  May sleep, may take long.
+ */
+int vci_cache_maintain(struct vci_cache *c, bool idle) __must_check;
+int vci_cache_checkpoint(struct vci_cache *c) __must_check;
+/* Unmaps clean extents of a range, durably. A sleeper that excludes the writer. */
+int vci_cache_invalidate(struct vci_cache *c, u64 off, u64 blocks) __must_check;
+/* Frees clean nodes beyond @bytes. A sleeper. */
+u64 vci_cache_shrink(struct vci_cache *c, u64 bytes);
+
+#endif /* VCI_CACHE_H */

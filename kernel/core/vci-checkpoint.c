@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Checkpoints (O9): what the header points to is always whole and durable.
+ *
+ *	1 sample the backing device (fingerprint); see that nodes find room
+ *	2 freeze, under the lock: tree, segments, log position, intent
+ *	3 write the changed nodes to unused units, children first
+ *	4 write the changed pages of segment table, node map, info to unused slots
+ *	5 flush: batches, nodes and pages are durable
+ *	6 write the header, FUA: the switch; then the backup header
+ *	7 free what only the checkpoint before needed; clear intent marks
+ *
+ * A crash before 6 leaves the checkpoint before; from then on there is the new
+ * one.  No batch is in flight meanwhile: the writer does both.
+ */
+#include "vci-cache-internal.h"
+
+/* Freezing again after writers took the room that was made. */
+#define FREEZE_TRIES	4
+
+/* Writers may have split extents since there was room: then -ENOSPC. */
+static int freeze(struct vci_cache *c, struct vci_header *h)
+{
+	struct vci_btree_stats tree;
+
+	spin_lock(vci_cache_lock(c));
+	if (!vci_checkpoint_fits(c)) {
+		spin_unlock(vci_cache_lock(c));
+		return -ENOSPC;
+	}
+	*h = c->header;
+	h->checkpoint_gen++;
+	h->flags &= ~VCI_HDR_RETIRED;	/* what was mapped then is gone */
+	vci_btree_freeze_locked(c->tree, h->checkpoint_gen);
+	c->nodes.in_checkpoint = true;
+	vci_segments_freeze(&c->segments);
+	vci_log_freeze(&c->log, h);
+	vci_identity_freeze(&c->identity, &c->intent);
+	vci_intent_freeze(&c->intent);
+	vci_btree_get_stats(c->tree, &tree);
+	h->nr_extents = tree.nr_extents;
+	h->data_blocks = c->stats.data_blocks;
+	h->lru_head = 0;
+	h->lru_tail = 0;
+	spin_unlock(vci_cache_lock(c));
+	return 0;
+}
+
+static int write_pages(struct vci_cache *c, const struct vci_header *h)
+{
+	int r;
+
+	spin_lock(vci_cache_lock(c));
+	vci_shadow_freeze(&c->nodes.map);
+	spin_unlock(vci_cache_lock(c));
+	r = vci_shadow_write(&c->segments.table, c->dev, h->uuid, h->checkpoint_gen);
+	if (!r)
+		r = vci_shadow_write(&c->nodes.map, c->dev, h->uuid, h->checkpoint_gen);
+	if (!r)
+		r = vci_shadow_write(&c->identity.info, c->dev, h->uuid,
+				     h->checkpoint_gen);
+	return r;
+}
+
+static void commit(struct vci_cache *c, const struct vci_header *h)
+{
+	spin_lock(vci_cache_lock(c));
+	vci_log_commit(&c->log, h);
+	vci_segments_commit(&c->segments);
+	vci_shadow_commit(&c->nodes.map);
+	vci_nodes_commit(&c->nodes);
+	vci_shadow_commit(&c->identity.info);
+	vci_btree_thaw_locked(c->tree, 0);
+	WRITE_ONCE(c->checkpoint_due, false);
+	spin_unlock(vci_cache_lock(c));
+	c->stats.checkpoints++;
+}
+
+/*
+ * Nothing refers to what was written.  Without memory it can be tried again;
+ * after an error of the device nobody knows what is on it.
+ */
+static int give_up(struct vci_cache *c, int error)
+{
+	spin_lock(vci_cache_lock(c));
+	vci_btree_thaw_locked(c->tree, error);
+	vci_nodes_abort(&c->nodes);
+	WRITE_ONCE(c->checkpoint_due, true);
+	spin_unlock(vci_cache_lock(c));
+	if (error != -ENOMEM && error != -ENOSPC)
+		vci_cache_fail(c, error);
+	return error;
+}
+
+static int begin(struct vci_cache *c, struct vci_header *h)
+{
+	int r, tries = FREEZE_TRIES;
+
+	do {
+		r = vci_make_room(c);
+		vci_identity_update(&c->identity, &c->intent);
+		if (!r)
+			r = freeze(c, h);
+	} while (r == -ENOSPC && --tries);
+	return r;
+}
+
+/**
+ * vci_cache_checkpoint() - make the state of now what recovery begins with
+ * @c: cache
+ *
+ * By the writer.  May sleep.  Drops cached data if the node area is too small.
+ * Return: 0; -ENOMEM, or -ENOSPC if that isn't enough: what was there before
+ * stays valid, and it may be tried again; else the error with which the cache
+ * failed.
+ */
+int vci_cache_checkpoint(struct vci_cache *c)
+{
+	struct vci_header h;
+	int r;
+
+	if (vci_cache_is_failed(c))
+		return -EIO;
+	r = begin(c, &h);
+	if (r)
+		return r;
+	r = vci_btree_write_frozen(c->tree, &h.root);
+	if (!r)
+		r = write_pages(c, &h);
+	if (!r)
+		r = vci_flush(c->dev);
+	if (!r)
+		r = vci_cache_write_header(c, &h);
+	if (r)
+		return give_up(c, r);
+	commit(c, &h);
+	return vci_intent_clear(&c->intent, c->backing);
+}

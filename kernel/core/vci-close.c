@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The clean close: what stays on the device is a plain VCI v1 image.
+ *
+ *	1 a checkpoint: everything appended is in the tree, intent marks go
+ *	2 one pass over all extents: a compact tree with LRU links is built in
+ *	  unused nodes, and the exact bitmap in memory
+ *	3 the bitmap, the segment table, the node map and the fingerprint are
+ *	  written, then flushed
+ *	4 the header, FUA: clean
+ *
+ * A crash before 4 leaves the checkpoint of 1 (the bitmap counts only in a
+ * clean image).
+ */
+#include "vci-build.h"
+#include "vci-cache-internal.h"
+
+struct closing {
+	struct vci_cache *c;
+	u8 *bits;		/* the bitmap, a bit per block */
+	u64 nr_nodes;
+};
+
+static u64 close_alloc(void *ctx)
+{
+	struct closing *cl = ctx;
+	u64 addr;
+
+	spin_lock(vci_cache_lock(cl->c));
+	addr = vci_nodes_alloc(&cl->c->nodes);
+	spin_unlock(vci_cache_lock(cl->c));
+	if (addr)
+		vci_bitmap_set(cl->bits, addr, VCI_NODE_BLOCKS);
+	cl->nr_nodes += addr != 0;
+	return addr;
+}
+
+static int close_write(void *ctx, u64 addr, const void *node)
+{
+	struct closing *cl = ctx;
+
+	cl->c->stats.node_writes++;
+	return vci_write(cl->c->dev, addr, VCI_NODE_BLOCKS, node, 0);
+}
+
+static const struct vci_build_ops build_ops = {
+	.alloc_node = close_alloc,
+	.write_node = close_write,
+};
+
+static int build_tree(struct closing *cl, struct vci_header *h)
+{
+	struct vci_build_result res;
+	struct vci_build *b;
+	u64 off = 0;
+	int r, n, i;
+
+	r = vci_build_begin(&b, h, h->checkpoint_gen, &build_ops, cl);
+	while (!r) {
+		n = vci_btree_walk_sleep(cl->c->tree, &off, cl->c->walk, VCI_LEAF_MAX);
+		if (n <= 0) {
+			r = n;
+			break;
+		}
+		for (i = 0; !r && i < n; i++) {
+			struct vci_extent *e = &cl->c->walk[i];
+
+			vci_bitmap_set(cl->bits, e->addr, e->blocks);
+			if (e->flags & VCI_EXT_DIRTY)
+				h->flags |= VCI_HDR_DIRTY;
+			r = vci_build_add(b, e);
+		}
+		cond_resched();
+	}
+	if (!r)
+		r = vci_build_end(b, &res);
+	vci_build_free(b);
+	if (r)
+		return r;
+	h->root = res.root;
+	h->lru_head = res.lru_head;
+	h->lru_tail = res.lru_tail;
+	h->nr_extents = res.nr_extents;
+	h->data_blocks = res.data_blocks;
+	return 0;
+}
+
+/* Everything before the node area, and behind the last segment, is metadata. */
+static void mark_fixed_areas(struct closing *cl, const struct vci_header *h)
+{
+	u64 tail = h->segments + (u64)h->nr_segments * h->segment_blocks;
+
+	vci_bitmap_set(cl->bits, 0, h->nodes.addr);
+	vci_bitmap_set(cl->bits, tail, h->blocks - tail);
+}
+
+static int write_bitmap(struct closing *cl, const struct vci_header *h)
+{
+	u64 used = vci_bitmap_weight(cl->bits, h->blocks), i;
+	u32 nr = h->bitmap_blocks - 1, step = VCI_BATCH_BLOCKS_MAX;
+	struct vci_bitmap_info info = {
+		.managed = h->blocks,
+		.free = h->blocks - used,
+		.data = h->data_blocks,
+		.metadata = used - h->data_blocks,
+		.ext_crc = vci_data_crc(cl->bits, nr),
+	};
+	u8 *first = kvzalloc(VCI_UNIT_SIZE, GFP_KERNEL);
+	u32 head = min(nr, VCI_UNIT_BLOCKS - 1);
+	int r;
+
+	if (!first)
+		return -ENOMEM;
+	/* The area is whole units; its bits begin one block behind its start. */
+	vci_bitmap_seal(first, &info);
+	memcpy(first + VCI_BLOCK_SIZE, cl->bits, (size_t)head * VCI_BLOCK_SIZE);
+	r = vci_write(cl->c->dev, h->bitmap, VCI_UNIT_BLOCKS, first, 0);
+	for (i = head; !r && i < nr; i += step)
+		r = vci_write(cl->c->dev, h->bitmap + 1 + i,
+			      min_t(u64, step, round_up(nr - i, VCI_UNIT_BLOCKS)),
+			      cl->bits + i * VCI_BLOCK_SIZE, 0);
+	kvfree(first);
+	return r;
+}
+
+static void reset_header(struct vci_header *h)
+{
+	u32 i;
+
+	h->log_segment = VCI_NO_SEGMENT;
+	h->log_used = 0;
+	for (i = 0; i < VCI_QUEUE; i++)
+		h->queue[i] = VCI_NO_SEGMENT;
+	h->nr_epochs = 0;
+	memset(h->epochs, 0, sizeof(h->epochs));
+	h->unclean = 0;
+}
+
+/* Empty segments are free; what is promised to the log is free again. */
+static void release_segments(struct vci_cache *c)
+{
+	struct vci_segments *t = &c->segments;
+	u32 i;
+
+	spin_lock(vci_cache_lock(c));
+	for (i = 0; i < t->nr; i++)
+		if (t->s[i].life != VCI_LIFE_BAD)
+			vci_segment_set(t, i, t->s[i].live ? VCI_LIFE_CLOSED :
+					VCI_LIFE_FREE);
+	vci_segments_freeze(t);
+	spin_unlock(vci_cache_lock(c));
+}
+
+static int write_pages(struct vci_cache *c, const struct vci_header *h)
+{
+	int r;
+
+	release_segments(c);
+	vci_shadow_freeze(&c->nodes.map);
+	vci_identity_freeze(&c->identity, &c->intent);
+	r = vci_shadow_write(&c->segments.table, c->dev, h->uuid, h->checkpoint_gen);
+	if (!r)
+		r = vci_shadow_write(&c->nodes.map, c->dev, h->uuid, h->checkpoint_gen);
+	if (!r)
+		r = vci_shadow_write(&c->identity.info, c->dev, h->uuid,
+				     h->checkpoint_gen);
+	return r;
+}
+
+static int write_clean(struct closing *cl)
+{
+	struct vci_cache *c = cl->c;
+	struct vci_header h = c->header;
+	int r;
+
+	h.checkpoint_gen++;
+	h.flags &= ~(VCI_HDR_DIRTY | VCI_HDR_RETIRED);
+	reset_header(&h);
+	mark_fixed_areas(cl, &h);
+	vci_nodes_clear(&c->nodes);
+	r = build_tree(cl, &h);
+	vci_identity_update(&c->identity, &c->intent);
+	if (!r)
+		r = write_pages(c, &h);
+	if (!r)
+		r = write_bitmap(cl, &h);
+	if (!r)
+		r = vci_flush(c->dev);
+	if (!r)
+		r = vci_cache_write_header(c, &h);
+	return r;
+}
+
+/* A compact tree is written beside the last checkpoint's: both must fit. */
+static int checkpoint_for_close(struct vci_cache *c)
+{
+	u64 before;
+	int r = vci_cache_checkpoint(c);
+
+	while (!r && 2ull * c->nodes.nr_committed > c->nodes.nr) {
+		before = c->stats.data_blocks;
+		r = vci_drop_some(c);
+		if (!r)
+			r = vci_cache_checkpoint(c);
+		if (!r && !before)
+			r = -ENOSPC;
+	}
+	return r;
+}
+
+/**
+ * vci_cache_close() - leave a plain VCI v1 image behind
+ * @c: cache; no reads, writes or fills any more.  Only vci_cache_destroy()
+ *	may follow
+ *
+ * By the writer.  May sleep; one pass over all extents.  Return: 0; on an error
+ * the image stays unclean, and the next activation recovers it.
+ */
+int vci_cache_close(struct vci_cache *c)
+{
+	struct closing cl = { .c = c };
+	int r = checkpoint_for_close(c);
+
+	if (r)
+		return r;
+	if (vci_intent_count(&c->intent))
+		return -EBUSY;
+	cl.bits = kvzalloc(round_up(c->header.blocks / 8, (u64)VCI_UNIT_SIZE) +
+			   VCI_UNIT_SIZE, GFP_KERNEL);
+	if (!cl.bits)
+		return -ENOMEM;
+	r = write_clean(&cl);
+	kvfree(cl.bits);
+	return r;
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The log: see vci-log.h, which names the rules L1-L4.
+ */
+#include "vci-log.h"
+
+/**
+ * vci_log_init() - an empty log
+ * @log: to set up
+ * @segments: where it gets its segments from
+ */
+void vci_log_init(struct vci_log *log, struct vci_segments *segments)
+{
+	memset(log, 0, sizeof(*log));
+	log->segments = segments;
+	log->segment = VCI_NO_SEGMENT;
+}
+
+/**
+ * vci_log_fill_queue() - promise free segments to the log
+ * @log: the log
+ */
+void vci_log_fill_queue(struct vci_log *log)
+{
+	u32 i;
+
+	while (log->nr_queue < VCI_QUEUE) {
+		i = vci_segment_take_free(log->segments);
+		if (i == VCI_NO_SEGMENT)
+			break;
+		log->queue[log->nr_queue++] = i;
+	}
+}
+
+/**
+ * vci_log_room() - blocks left in the open segment
+ * @log: the log
+ */
+u32 vci_log_room(const struct vci_log *log)
+{
+	if (log->segment == VCI_NO_SEGMENT)
+		return 0;
+	return log->segments->blocks - log->used;
+}
+
+static int open_next(struct vci_log *log)
+{
+	u32 i;
+
+	vci_log_fill_queue(log);
+	if (!log->nr_queue)
+		return -ENOSPC;
+	/* L2: a flush helps only if a completed batch names it. */
+	if (log->ordinal + 1 > log->named_durable)
+		return log->ordinal + 1 > log->named_completed ? -ENOSPC : -EAGAIN;
+	if (log->segment != VCI_NO_SEGMENT)
+		vci_segment_set(log->segments, log->segment, VCI_LIFE_CLOSED);
+	i = log->queue[0];
+	log->nr_queue--;
+	memmove(log->queue, log->queue + 1, log->nr_queue * sizeof(log->queue[0]));
+	vci_log_fill_queue(log);
+	vci_segment_set(log->segments, i, VCI_LIFE_OPEN);
+	VCI_ASSERT(!log->segments->s[i].live);
+	log->segments->s[i].seq = log->seq + 1;
+	log->segment = i;
+	log->used = 0;
+	log->ordinal++;
+	return 0;
+}
+
+/**
+ * vci_log_reserve() - give a batch its place
+ * @log: the log
+ * @blocks: header, data and padding; at most a segment
+ * @info: filled in, but for header_blocks and nr_entries
+ *
+ * Return: 0; -EAGAIN if the next segment's name must become durable first;
+ * -ENOSPC if there is no free segment, or a checkpoint must name it.
+ */
+int vci_log_reserve(struct vci_log *log, u32 blocks, struct vci_batch_info *info)
+{
+	u32 i;
+	int r;
+
+	if (vci_log_room(log) < blocks) {
+		r = open_next(log);
+		if (r)
+			return r;
+	}
+	memset(info, 0, sizeof(*info));
+	info->seq = ++log->seq;
+	info->epoch = log->epoch;
+	info->durable_seq = log->durable_seq;
+	info->addr = vci_segment_addr(log->segments, log->segment) + log->used;
+	info->blocks = blocks;
+	for (i = 0; i < VCI_WINDOW; i++)
+		info->next[i] = i < log->nr_queue ? log->queue[i] : VCI_NO_SEGMENT;
+	log->used += blocks;
+	return 0;
+}
+
+/**
+ * vci_log_complete() - the write of a batch completed
+ * @log: the log
+ * @info: as vci_log_reserve() gave it; batches complete in order of seq
+ */
+void vci_log_complete(struct vci_log *log, const struct vci_batch_info *info)
+{
+	u32 n = 0;
+
+	while (n < VCI_WINDOW && info->next[n] != VCI_NO_SEGMENT)
+		n++;
+	log->completed_seq = info->seq;
+	log->named_completed = log->ordinal + n;
+}
+
+/**
+ * vci_log_flush_begin() - what a flush that starts now will make durable
+ * @log: the log
+ * @f: filled in
+ */
+void vci_log_flush_begin(const struct vci_log *log, struct vci_log_flush *f)
+{
+	f->seq = log->completed_seq;
+	f->named = log->named_completed;
+}
+
+/**
+ * vci_log_flush_end() - the flush succeeded
+ * @log: the log
+ * @f: from vci_log_flush_begin()
+ */
+void vci_log_flush_end(struct vci_log *log, const struct vci_log_flush *f)
+{
+	log->durable_seq = max(log->durable_seq, f->seq);
+	log->named_durable = max(log->named_durable, f->named);
+}
+
+/**
+ * vci_log_freeze() - note the log's position for a checkpoint
+ * @log: the log; no batch is in flight
+ * @h: header of the checkpoint
+ *
+ * What follows is numbered from here.
+ */
+void vci_log_freeze(struct vci_log *log, struct vci_header *h)
+{
+	u32 i;
+
+	vci_log_fill_queue(log);
+	h->checkpoint_seq = log->seq;
+	h->durable_seq = log->seq;
+	h->log_segment = log->segment;
+	h->log_used = log->used;
+	for (i = 0; i < VCI_QUEUE; i++)
+		h->queue[i] = i < log->nr_queue ? log->queue[i] : VCI_NO_SEGMENT;
+	memset(h->epochs, 0, sizeof(h->epochs));
+	h->nr_epochs = 1;
+	h->epochs[0].epoch = log->epoch;
+}
+
+/**
+ * vci_log_commit() - the header that vci_log_freeze() filled in is durable
+ * @log: the log; nothing was appended since the freeze
+ * @h: that header
+ */
+void vci_log_commit(struct vci_log *log, const struct vci_header *h)
+{
+	u32 n = 0;
+
+	VCI_ASSERT(log->seq == h->checkpoint_seq);
+	while (n < VCI_QUEUE && h->queue[n] != VCI_NO_SEGMENT)
+		n++;
+	log->durable_seq = h->checkpoint_seq;
+	log->ordinal = 0;
+	log->named_completed = n;
+	log->named_durable = n;
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Activation's outer steps: read and judge the header, load, recover, and open
+ * the new epoch as the last and only write (laws 5 and 6, O10, O11).
+ */
+#include "vci-cache-internal.h"
+
+static int read_header(struct vci_dev *dev, u8 *unit, struct vci_header *h,
+		       struct vci_damage *dmg, const char **why)
+{
+	int r = vci_read(dev, 0, VCI_UNIT_BLOCKS, unit);
+
+	if (r) {
+		*why = "Cannot read the header of the cache device";
+		return r;
+	}
+	r = vci_header_check(unit, dev->blocks, h, dmg);
+	if (r)
+		*why = r == -EOPNOTSUPP ? "Image needs a newer dm-vci" :
+		       "Cache device holds no valid VCI image: run vci-check or vci-format";
+	return r;
+}
+
+/* Is this the backing device the image was made for, by its size? */
+static int bind_backing(const struct vci_open_params *p, struct vci_header *h,
+			const char **why)
+{
+	if (!p->backing_blocks || p->backing_blocks > VCI_BACKING_MAX) {
+		*why = "Backing device is larger than 204 TiB, or empty";
+		return -EINVAL;
+	}
+	if (h->flags & VCI_HDR_BOUND) {
+		if (h->backing_blocks == p->backing_blocks)
+			return 0;
+		*why = "Backing device has another size than the image was made for";
+		return -EINVAL;
+	}
+	h->flags |= VCI_HDR_BOUND;
+	h->backing_blocks = p->backing_blocks;
+	h->region_blocks_log2 = vci_layout_region_log2(h->backing_blocks,
+						       h->intent.blocks);
+	return 0;
+}
+
+static int load(struct vci_cache *c, const struct vci_header *h, struct vci_damage *dmg)
+{
+	int r;
+
+	r = vci_intent_init(&c->intent, &c->header, c->dev);
+	if (!r)
+		r = vci_identity_init(&c->identity, &c->header, c->backing);
+	if (!r)
+		r = vci_intent_load(&c->intent);
+	if (!r)
+		r = vci_nodes_load(&c->nodes, c->dev, h, dmg);
+	if (!r)
+		r = vci_segments_load(&c->segments, c->dev, h, dmg);
+	if (!r)
+		r = vci_shadow_load(&c->identity.info, c->dev, h->uuid,
+				    h->checkpoint_gen, dmg);
+	if (!r)
+		r = vci_btree_open(c->tree, h->root, h->nr_extents);
+	return r;
+}
+
+/* The log of a cleanly closed image: empty. */
+static void start_log(struct vci_cache *c, struct vci_header *h)
+{
+	spin_lock(vci_cache_lock(c));
+	c->log.seq = h->checkpoint_seq;
+	c->log.completed_seq = h->checkpoint_seq;
+	vci_log_freeze(&c->log, h);
+	vci_log_commit(&c->log, h);
+	spin_unlock(vci_cache_lock(c));
+}
+
+/* Nothing clean is to be believed, now or after a crash before a checkpoint. */
+static int drop_all(struct vci_cache *c, struct vci_open_report *report)
+{
+	report->dropped_all = true;
+	c->header.flags |= VCI_HDR_RETIRED;
+	vci_identity_forget(&c->identity);
+	return vci_cache_unmap(c, 0, c->header.backing_blocks, true);
+}
+
+static int check_identity(struct vci_cache *c, struct vci_open_report *report,
+			  const char **why)
+{
+	u64 where = 0;
+	int r;
+
+	if (c->header.flags & VCI_HDR_RETIRED) {
+		vci_warn("%s: was given up while its backing device was written: it starts empty",
+			 c->dev->name);
+		return drop_all(c, report);
+	}
+	r = vci_identity_compare(&c->identity, &c->intent, &where);
+	if (r == -ESTALE) {
+		vci_warn("%s: block %llu differs from what the cache knows of it: the cache starts empty",
+			 c->backing->name, where);
+		return drop_all(c, report);
+	}
+	if (r)
+		*why = "Cannot read the backing device";
+	return r;
+}
+
+/* Adds the new epoch to those since the checkpoint; false if there is no room. */
+static bool add_epoch(struct vci_header *h, u64 epoch, u32 ordinal)
+{
+	if (h->nr_epochs && h->epochs[h->nr_epochs - 1].ordinal == ordinal)
+		h->nr_epochs--;
+	if (h->nr_epochs == VCI_EPOCHS)
+		return false;
+	h->epochs[h->nr_epochs].epoch = epoch;
+	h->epochs[h->nr_epochs].ordinal = ordinal;
+	h->nr_epochs++;
+	return true;
+}
+
+/* O11, then O10: the header that says "in use" and begins the epoch. */
+static int open_epoch(struct vci_cache *c, const struct vci_open_params *p,
+		      bool was_clean)
+{
+	struct vci_header h = c->header;
+	bool room = true;
+	int r;
+
+	r = vci_flush(c->dev);
+	if (!r)
+		r = vci_flush(c->backing);
+	if (r)
+		return r;
+	/* Ascending, and not to be guessed by who writes user data. */
+	c->log.epoch = (h.write_gen + 1) << 32 | p->random;
+	if (was_clean)
+		start_log(c, &h);
+	else
+		room = add_epoch(&h, c->log.epoch, c->log.ordinal + 1);
+	h.unclean = 1;
+	/* Holes in the log are forgotten by a checkpoint, not sooner. */
+	if (!c->checkpoint_due)
+		h.durable_seq = c->log.durable_seq;
+	memcpy(h.modification_uuid, p->modification_uuid, 16);
+	r = vci_cache_write_header(c, &h);
+	/* Without room the epoch begins with a checkpoint, and so after holes (O5). */
+	if (!r && (!room || c->checkpoint_due))
+		r = vci_cache_checkpoint(c);
+	return r;
+}
+
+static int activate(struct vci_cache *c, const struct vci_open_params *p,
+		    struct vci_open_report *report, struct vci_damage *dmg,
+		    const char **why)
+{
+	int r;
+
+	*why = "Cannot load the image: run vci-check";
+	r = vci_btree_prepare(c->tree, GFP_KERNEL);
+	if (!r)
+		r = load(c, &c->header, dmg);
+	if (!r && !report->was_clean)
+		r = vci_recover(c, report, dmg);
+	if (!r)
+		r = check_identity(c, report, why);
+	if (r)
+		return r;
+	*why = "Cannot write to the cache device";
+	return open_epoch(c, p, report->was_clean);
+}
+
+/**
+ * vci_cache_open() - activate an image
+ * @p: devices and what the core may not make up itself
+ * @cache: where the cache is returned
+ * @report: what activation found
+ * @dmg: which damage, if -EILSEQ or -ENOTBLK
+ * @why: words for the user, on any error
+ *
+ * May sleep.  Reads what is needed to begin, and the log after a crash; nothing
+ * is written on an error.  Return: 0 or -errno, see vci-cache.h.
+ */
+int vci_cache_open(const struct vci_open_params *p, struct vci_cache **cache,
+		   struct vci_open_report *report, struct vci_damage *dmg,
+		   const char **why)
+{
+	struct vci_cache *c = NULL;
+	struct vci_header h;
+	u8 *unit;
+	int r;
+
+	memset(report, 0, sizeof(*report));
+	memset(dmg, 0, sizeof(*dmg));
+	*why = "Out of memory";
+	unit = kvmalloc(VCI_UNIT_SIZE, GFP_KERNEL);
+	r = unit ? read_header(p->cache_dev, unit, &h, dmg, why) : -ENOMEM;
+	if (!r)
+		r = bind_backing(p, &h, why);
+	if (!r)
+		r = vci_cache_create(&c, &h);
+	if (!r) {
+		memcpy(c->header_unit, unit, VCI_UNIT_SIZE);
+		c->dev = p->cache_dev;
+		c->backing = p->backing_dev;
+		report->was_clean = !h.unclean;
+		r = activate(c, p, report, dmg, why);
+	}
+	kvfree(unit);
+	if (r) {
+		vci_cache_destroy(c);
+		return r;
+	}
+	c->ops = p->ops;
+	c->ctx = p->ctx;
+	*cache = c;
+	return 0;
+}

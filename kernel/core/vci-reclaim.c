@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reclaim: emptying the oldest segments by one sweep over the tree.
+ *
+ * A sweep in offset order finds everything that lies in any of the victims, so
+ * no reverse map and no old batch header is needed, and the leaves it changes
+ * are written once.  It costs one walk over the tree for many segments.  The
+ * emptied segments are free after the next checkpoint (O8): then no mapping
+ * that recovery could find points into them, and readers have drained.
+ */
+#include "vci-cache-internal.h"
+
+/* Times an eighth of the segments is dropped: all of them, and once more. */
+#define DROPS_MAX	10
+
+/* Segments kept free, and how many a sweep empties: 1/16 of all each. */
+static u32 low_water(const struct vci_cache *c)
+{
+	return max(2u, c->segments.nr / 16);
+}
+
+static u32 nr_available(const struct vci_cache *c)
+{
+	return c->segments.count[VCI_LIFE_FREE] + c->segments.count[VCI_LIFE_QUEUED];
+}
+
+/**
+ * vci_nodes_wanted() - nodes of the next checkpoint, should nothing change
+ * @c: cache
+ */
+u32 vci_nodes_wanted(const struct vci_cache *c)
+{
+	return c->nodes.nr_live + vci_btree_dirty_nodes(c->tree);
+}
+
+/**
+ * vci_checkpoint_fits() - is there room for the nodes of a checkpoint now?
+ * @c: cache
+ *
+ * Beside those of the last one, and so that an empty tree fits beside its own.
+ */
+bool vci_checkpoint_fits(const struct vci_cache *c)
+{
+	return vci_btree_dirty_nodes(c->tree) <= c->nodes.nr - c->nodes.nr_committed &&
+	       vci_nodes_wanted(c) < c->nodes.nr;
+}
+
+/* More than this and a whole new copy of the tree might not find room. */
+static u32 nodes_high(const struct vci_cache *c)
+{
+	return c->nodes.nr * 9 / 20;
+}
+
+/**
+ * vci_reclaim_wanted() - how many segments should be emptied
+ * @c: cache
+ */
+u32 vci_reclaim_wanted(const struct vci_cache *c)
+{
+	u32 low = low_water(c), available = nr_available(c), want = 0;
+
+	if (available < low)
+		want = low - available + max(1u, c->segments.nr / 16);
+	if (vci_nodes_wanted(c) > nodes_high(c))
+		want = max(want, max(1u, c->segments.nr / 8));
+	return want;
+}
+
+static bool in_victim(const struct vci_cache *c, const struct vci_extent *e)
+{
+	return c->segments.s[vci_segment_of(&c->segments, e->addr)].life ==
+	       VCI_LIFE_VICTIM;
+}
+
+/* Unmaps an extent, where it is still mapped to the same place (O7). */
+static int drop_extent(struct vci_cache *c, const struct vci_extent *e)
+{
+	u32 done = 0;
+	int r = 0;
+
+	while (!r && done < e->blocks) {
+		struct vci_change ch = {
+			.kind = VCI_CHANGE_REPLACE,
+			.e.off = e->off + done,
+			.e.blocks = min(e->blocks - done, VCI_ENTRY_BLOCKS_MAX),
+			.old_addr = e->addr + done,
+			.unmap = true,
+		};
+
+		r = vci_cache_change(c, &ch);
+		c->stats.evicted_blocks += r ? 0 : ch.nr_blocks;
+		done += ch.e.blocks;
+	}
+	return r;
+}
+
+static int sweep(struct vci_cache *c)
+{
+	u64 off = 0;
+	int n, i, r = 0;
+
+	for (;;) {
+		n = vci_btree_walk_sleep(c->tree, &off, c->walk, VCI_LEAF_MAX);
+		if (n <= 0)
+			return n;
+		for (i = 0; !r && i < n; i++)
+			if (in_victim(c, &c->walk[i]))
+				r = drop_extent(c, &c->walk[i]);
+		if (r)
+			return r;
+		cond_resched();
+	}
+}
+
+/**
+ * vci_reclaim() - empty the oldest segments
+ * @c: cache
+ * @segments: how many
+ *
+ * By the writer; a checkpoint must follow.  May sleep, may take long.  Return: 0
+ * or an error: then the victims stay what they are, for the next time.
+ */
+int vci_reclaim(struct vci_cache *c, u32 segments)
+{
+	int r;
+
+	spin_lock(vci_cache_lock(c));
+	vci_segments_pick_victims(&c->segments, segments);
+	spin_unlock(vci_cache_lock(c));
+	r = sweep(c);
+	if (r)
+		return r;
+	if (c->ops && c->ops->drain_readers)
+		c->ops->drain_readers(c->ctx);
+	spin_lock(vci_cache_lock(c));
+	vci_segments_all(&c->segments, VCI_LIFE_VICTIM, VCI_LIFE_DRAINED);
+	spin_unlock(vci_cache_lock(c));
+	return 0;
+}
+
+/**
+ * vci_drop_some() - drop clean data for the sake of the nodes that map it
+ * @c: cache
+ *
+ * An eighth of the segments, or all if none is closed.  By the writer.  May
+ * sleep, may take long.  Return: 0 or an error.
+ */
+int vci_drop_some(struct vci_cache *c)
+{
+	if (c->segments.count[VCI_LIFE_CLOSED])
+		return vci_reclaim(c, max(1u, c->segments.nr / 8));
+	return vci_cache_unmap(c, 0, c->header.backing_blocks, true);
+}
+
+/**
+ * vci_make_room() - drop data until a checkpoint finds room for its nodes
+ * @c: cache
+ *
+ * By the writer.  May sleep, may take long.  Return: 0, -ENOSPC if dropping all
+ * that is clean is not enough, or another error.
+ */
+int vci_make_room(struct vci_cache *c)
+{
+	int r = 0, i;
+
+	for (i = 0; !r && i < DROPS_MAX; i++) {
+		if (vci_checkpoint_fits(c))
+			return 0;
+		r = vci_drop_some(c);
+	}
+	return r ? r : vci_checkpoint_fits(c) ? 0 : -ENOSPC;
+}
+
+/**
+ * vci_cache_needs_maintenance() - is there something urgent to do?
+ * @c: cache
+ *
+ * Any context; a hint.
+ */
+bool vci_cache_needs_maintenance(const struct vci_cache *c)
+{
+	return !vci_cache_is_failed(c) &&
+	       (vci_reclaim_wanted(c) || READ_ONCE(c->checkpoint_due));
+}
+
+/* Marks that could be cleared, or changes that would be replayed. */
+static bool has_lazy_work(const struct vci_cache *c)
+{
+	return vci_btree_dirty_nodes(c->tree) || vci_intent_count(&c->intent) ||
+	       c->log.seq != c->header.checkpoint_seq;
+}
+
+/**
+ * vci_cache_maintain() - reclaim and checkpoint as needed
+ * @c: cache
+ * @idle: there is time for what is not urgent
+ *
+ * By the writer.  May sleep, may take long.  Return: 0 or an error.
+ */
+int vci_cache_maintain(struct vci_cache *c, bool idle)
+{
+	u32 want = vci_reclaim_wanted(c);
+	int r = 0;
+
+	if (vci_cache_is_failed(c))
+		return -EIO;
+	if (!want && !vci_cache_needs_maintenance(c) && !(idle && has_lazy_work(c)))
+		return 0;
+	if (want)
+		r = vci_reclaim(c, want);
+	if (!r)
+		r = vci_cache_checkpoint(c);
+	return r;
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Segments: see vci-segment.h.  All functions but init, load and destroy want
+ * the cache's lock.
+ */
+#include "vci-segment.h"
+
+/**
+ * vci_segments_init() - allocate the memory of the segment table
+ * @t: to set up
+ * @h: header of the image
+ *
+ * May sleep.  Return: 0 or -ENOMEM; vci_segments_destroy() undoes both.
+ */
+int vci_segments_init(struct vci_segments *t, const struct vci_header *h)
+{
+	int r;
+
+	memset(t, 0, sizeof(*t));
+	t->addr = h->segments;
+	t->nr = h->nr_segments;
+	t->blocks = h->segment_blocks;
+	t->count[VCI_LIFE_FREE] = t->nr;
+	r = vci_shadow_init(&t->table, &h->segtable);
+	if (r)
+		return r;
+	t->s = kvcalloc(t->nr, sizeof(*t->s), GFP_KERNEL);
+	if (t->s)
+		return 0;
+	vci_segments_destroy(t);
+	return -ENOMEM;
+}
+
+/**
+ * vci_segments_destroy() - free the memory of the segment table
+ * @t: zeroed or initialised
+ */
+void vci_segments_destroy(struct vci_segments *t)
+{
+	vci_shadow_destroy(&t->table);
+	kvfree(t->s);
+	t->s = NULL;
+}
+
+static struct vci_segment_disk *entry(struct vci_segments *t, u32 i)
+{
+	return (struct vci_segment_disk *)t->table.data + i;
+}
+
+/**
+ * vci_segments_load() - read the segment table of the last checkpoint
+ * @t: initialised
+ * @dev: cache device
+ * @h: header of the image
+ * @dmg: what is wrong, if -EILSEQ
+ *
+ * May sleep.  Return: 0, -EILSEQ, -ENOMEM or the device's error.
+ */
+int vci_segments_load(struct vci_segments *t, struct vci_dev *dev,
+		      const struct vci_header *h, struct vci_damage *dmg)
+{
+	static const u8 lives[] = {
+		[VCI_SEG_FREE] = VCI_LIFE_FREE,
+		[VCI_SEG_USED] = VCI_LIFE_CLOSED,
+		[VCI_SEG_BAD] = VCI_LIFE_BAD,
+	};
+	int r = vci_shadow_load(&t->table, dev, h->uuid, h->checkpoint_gen, dmg);
+	u32 i;
+
+	for (i = 0; !r && i < t->nr; i++) {
+		const struct vci_segment_disk *d = entry(t, i);
+
+		if (d->state >= ARRAY_SIZE(lives) ||
+		    le32_to_cpu(d->live_blocks) > t->blocks)
+			return vci_damaged(dmg, VCI_DMG_SEG_STATE,
+					   vci_segment_addr(t, i), d->state, 0,
+					   -EILSEQ);
+		t->s[i].seq = le64_to_cpu(d->seq);
+		t->s[i].live = le32_to_cpu(d->live_blocks);
+		vci_segment_set(t, i, lives[d->state]);
+	}
+	return r;
+}
+
+/**
+ * vci_segment_of() - the segment an address lies in
+ * @t: table
+ * @addr: block in the image, behind the start of the segments
+ */
+u32 vci_segment_of(const struct vci_segments *t, u64 addr)
+{
+	return div_u64(addr - t->addr, t->blocks);
+}
+
+/**
+ * vci_segment_set() - let a segment lead another life
+ * @t: table
+ * @i: segment
+ * @life: the new one
+ */
+void vci_segment_set(struct vci_segments *t, u32 i, enum vci_segment_life life)
+{
+	t->count[t->s[i].life]--;
+	t->count[life]++;
+	t->s[i].life = life;
+}
+
+/**
+ * vci_segment_take_free() - queue the next free segment, round robin
+ * @t: table
+ *
+ * Return: its number, VCI_NO_SEGMENT if there is none.
+ */
+u32 vci_segment_take_free(struct vci_segments *t)
+{
+	u32 k, i;
+
+	for (k = 0; t->count[VCI_LIFE_FREE] && k < t->nr; k++) {
+		i = t->cursor;
+		t->cursor = i + 1 < t->nr ? i + 1 : 0;
+		if (t->s[i].life != VCI_LIFE_FREE)
+			continue;
+		vci_segment_set(t, i, VCI_LIFE_QUEUED);
+		return i;
+	}
+	return VCI_NO_SEGMENT;
+}
+
+/**
+ * vci_segment_mapped() - blocks of a segment are mapped now
+ * @t: table
+ * @addr: first block in the image
+ * @blocks: how many
+ */
+void vci_segment_mapped(struct vci_segments *t, u64 addr, u32 blocks)
+{
+	t->s[vci_segment_of(t, addr)].live += blocks;
+}
+
+/**
+ * vci_segment_unmapped() - blocks of a segment are no longer mapped
+ * @t: table
+ * @addr: first block in the image
+ * @blocks: how many
+ */
+void vci_segment_unmapped(struct vci_segments *t, u64 addr, u32 blocks)
+{
+	struct vci_segment *s = &t->s[vci_segment_of(t, addr)];
+
+	VCI_ASSERT(s->live >= blocks);
+	s->live -= blocks;
+}
+
+static u32 oldest_closed(const struct vci_segments *t)
+{
+	u32 i, best = VCI_NO_SEGMENT;
+
+	for (i = 0; i < t->nr; i++)
+		if (t->s[i].life == VCI_LIFE_CLOSED &&
+		    (best == VCI_NO_SEGMENT || t->s[i].seq < t->s[best].seq))
+			best = i;
+	return best;
+}
+
+/**
+ * vci_segments_pick_victims() - choose the oldest closed segments to empty
+ * @t: table
+ * @want: how many
+ *
+ * Return: how many were found.
+ */
+u32 vci_segments_pick_victims(struct vci_segments *t, u32 want)
+{
+	u32 n, i;
+
+	for (n = 0; n < want; n++) {
+		i = oldest_closed(t);
+		if (i == VCI_NO_SEGMENT)
+			break;
+		vci_segment_set(t, i, VCI_LIFE_VICTIM);
+	}
+	return n;
+}
+
+/**
+ * vci_segments_all() - let all segments of one life lead another
+ * @t: table
+ * @from: life they lead
+ * @to: life they are to lead
+ */
+void vci_segments_all(struct vci_segments *t, enum vci_segment_life from,
+		      enum vci_segment_life to)
+{
+	u32 i;
+
+	for (i = 0; t->count[from] && i < t->nr; i++)
+		if (t->s[i].life == from)
+			vci_segment_set(t, i, to);
+}
+
+static u8 disk_state(u8 life)
+{
+	switch (life) {
+	case VCI_LIFE_FREE:
+	case VCI_LIFE_QUEUED:
+	case VCI_LIFE_FREEING:
+		return VCI_SEG_FREE;
+	case VCI_LIFE_BAD:
+		return VCI_SEG_BAD;
+	default:
+		return VCI_SEG_USED;
+	}
+}
+
+/**
+ * vci_segments_freeze() - take the table as it is now for the checkpoint
+ * @t: table
+ *
+ * What was drained before becomes free with this checkpoint.
+ */
+void vci_segments_freeze(struct vci_segments *t)
+{
+	u32 i;
+
+	vci_segments_all(t, VCI_LIFE_DRAINED, VCI_LIFE_FREEING);
+	for (i = 0; i < t->nr; i++) {
+		struct vci_segment_disk d = {
+			.live_blocks = cpu_to_le32(t->s[i].live),
+			.state = disk_state(t->s[i].life),
+			.seq = cpu_to_le64(t->s[i].seq),
+		};
+
+		if (!memcmp(entry(t, i), &d, sizeof(d)))
+			continue;
+		*entry(t, i) = d;
+		vci_shadow_dirty(&t->table, i * sizeof(d));
+	}
+	vci_shadow_freeze(&t->table);
+}
+
+/**
+ * vci_segments_commit() - the header has switched
+ * @t: table
+ */
+void vci_segments_commit(struct vci_segments *t)
+{
+	vci_shadow_commit(&t->table);
+	vci_segments_all(t, VCI_LIFE_FREEING, VCI_LIFE_FREE);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Segments: what is free, what is old, how much of each is mapped.
+ *
+ * The life of a segment (O8), as it is in memory:
+ *
+ *	FREE -> QUEUED -> OPEN -> CLOSED -> VICTIM -> DRAINED -> FREEING -> FREE
+ *
+ * FREE is what the last durable checkpoint calls free.  A QUEUED one is
+ * promised to the log.  A VICTIM is being emptied by a sweep; DRAINED: no
+ * mapping and no reader is left; FREEING: the checkpoint being written says so.
+ */
+#ifndef VCI_SEGMENT_H
+#define VCI_SEGMENT_H
+
+#include "vci-shadow.h"
+
+enum vci_segment_life {
+	VCI_LIFE_FREE, VCI_LIFE_QUEUED, VCI_LIFE_OPEN, VCI_LIFE_CLOSED,
+	VCI_LIFE_VICTIM, VCI_LIFE_DRAINED, VCI_LIFE_FREEING, VCI_LIFE_BAD,
+	VCI_LIVES
+};
+
+struct vci_segment {
+	u64 seq;		/* first batch: the age */
+	u32 live;		/* mapped blocks */
+	u8 life;
+};
+
+struct vci_segments {
+	u64 addr;
+	u32 nr;
+	u32 blocks;		/* of each */
+	u32 cursor;		/* where to look for a free one */
+	u32 count[VCI_LIVES];	/* how many lead which life */
+	struct vci_segment *s;
+	struct vci_shadow table;
+};
+
+int vci_segments_init(struct vci_segments *t, const struct vci_header *h) __must_check;
+void vci_segments_destroy(struct vci_segments *t);
+int vci_segments_load(struct vci_segments *t, struct vci_dev *dev,
+		      const struct vci_header *h, struct vci_damage *dmg) __must_check;
+
+static inline u64 vci_segment_addr(const struct vci_segments *t, u32 i)
+{
+	return t->addr + (u64)i * t->blocks;
+}
+
+u32 vci_segment_of(const struct vci_segments *t, u64 addr);
+void vci_segment_set(struct vci_segments *t, u32 i, enum vci_segment_life life);
+u32 vci_segment_take_free(struct vci_segments *t);
+void vci_segment_mapped(struct vci_segments *t, u64 addr, u32 blocks);
+void vci_segment_unmapped(struct vci_segments *t, u64 addr, u32 blocks);
+u32 vci_segments_pick_victims(struct vci_segments *t, u32 want);
+void vci_segments_all(struct vci_segments *t, enum vci_segment_life from,
+		      enum vci_segment_life to);
+void vci_segments_freeze(struct vci_segments *t);
+void vci_segments_commit(struct vci_segments *t);
+
+#endif /* VCI_SEGMENT_H */

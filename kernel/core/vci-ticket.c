@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tickets: see vci-ticket.h.
+ *
+ * The order that makes it work: a write makes itself known (writers, then seq)
+ * before it is submitted; a ticket is taken only where no writer is known, and
+ * its sum was read before that was found out.
+ */
+#include "vci-ticket.h"
+
+/**
+ * vci_tickets_init() - allocate the counters
+ * @t: to set up
+ *
+ * May sleep.  Return: 0 or -ENOMEM.
+ */
+int vci_tickets_init(struct vci_tickets *t)
+{
+	memset(t, 0, sizeof(*t));
+	t->slots = kvcalloc(VCI_TICKET_SLOTS, sizeof(*t->slots), GFP_KERNEL);
+	return t->slots ? 0 : -ENOMEM;
+}
+
+/**
+ * vci_tickets_destroy() - free the counters
+ * @t: zeroed or initialised
+ */
+void vci_tickets_destroy(struct vci_tickets *t)
+{
+	kvfree(t->slots);
+	t->slots = NULL;
+}
+
+static struct vci_ticket_slot *slot(struct vci_tickets *t, u64 i)
+{
+	return &t->slots[i % VCI_TICKET_SLOTS];
+}
+
+static u64 first_slot(u64 off)
+{
+	return off >> VCI_TICKET_LOG2;
+}
+
+static u64 last_slot(u64 off, u64 blocks)
+{
+	return (off + blocks - 1) >> VCI_TICKET_LOG2;
+}
+
+static bool is_wide(u64 off, u64 blocks)
+{
+	return last_slot(off, blocks) - first_slot(off) >= VCI_TICKET_WIDE;
+}
+
+static u32 sum_of(struct vci_tickets *t, u64 off, u64 blocks)
+{
+	u32 sum = atomic_read(&t->wide.seq);
+	u64 i;
+
+	if (is_wide(off, blocks))
+		return sum;
+	for (i = first_slot(off); i <= last_slot(off, blocks); i++)
+		sum += atomic_read(&slot(t, i)->seq);
+	return sum;
+}
+
+static bool has_writers(struct vci_tickets *t, u64 off, u64 blocks)
+{
+	u64 i;
+
+	if (atomic_read(&t->wide.writers))
+		return true;
+	for (i = first_slot(off); i <= last_slot(off, blocks); i++)
+		if (atomic_read(&slot(t, i)->writers))
+			return true;
+	return false;
+}
+
+/**
+ * vci_tickets_take() - remember that nothing is being written to a range
+ * @t: tickets
+ * @off: first block on the backing device
+ * @blocks: how many
+ * @ticket: filled in
+ *
+ * Any context.  Return: false if a write is in flight there, or the range is
+ * too wide: no ticket.
+ */
+bool vci_tickets_take(struct vci_tickets *t, u64 off, u32 blocks,
+		      struct vci_ticket *ticket)
+{
+	if (is_wide(off, blocks))
+		return false;
+	ticket->sum = sum_of(t, off, blocks);
+	/* The sum is read before writers are: pairs with add_writer(). */
+	smp_mb();
+	return !has_writers(t, off, blocks);
+}
+
+/**
+ * vci_tickets_valid() - was nothing written to the range since?
+ * @t: tickets
+ * @off: first block, as when the ticket was taken
+ * @blocks: how many, likewise
+ * @ticket: taken before
+ *
+ * Any context.
+ */
+bool vci_tickets_valid(struct vci_tickets *t, u64 off, u32 blocks,
+		       const struct vci_ticket *ticket)
+{
+	/* What was done under the ticket before, the sum after. */
+	smp_mb();
+	return sum_of(t, off, blocks) == ticket->sum;
+}
+
+static void add_writer(struct vci_ticket_slot *s)
+{
+	atomic_inc(&s->writers);
+	/* Known as a writer before the sum changes: vci_tickets_take(). */
+	smp_mb__after_atomic();
+	atomic_inc(&s->seq);
+}
+
+static void remove_writer(struct vci_ticket_slot *s)
+{
+	atomic_inc(&s->seq);
+	/* The sum changes before the writer is gone: vci_tickets_take(). */
+	smp_mb__after_atomic();
+	atomic_dec(&s->writers);
+}
+
+/**
+ * vci_tickets_write_begin() - a write to w->off, w->blocks is about to start
+ * @t: tickets
+ * @w: the write; its sum is filled in
+ *
+ * Any context; before the write is submitted.
+ */
+void vci_tickets_write_begin(struct vci_tickets *t, struct vci_write *w)
+{
+	u64 i;
+
+	if (is_wide(w->off, w->blocks)) {
+		add_writer(&t->wide);
+	} else {
+		for (i = first_slot(w->off); i <= last_slot(w->off, w->blocks); i++)
+			add_writer(slot(t, i));
+	}
+	/* Announced before anything of the write is done. */
+	smp_mb__after_atomic();
+	w->sum = sum_of(t, w->off, w->blocks);
+}
+
+/**
+ * vci_tickets_write_end() - the write is complete
+ * @t: tickets
+ * @w: as given to vci_tickets_write_begin()
+ * @ticket: NULL, or filled in
+ *
+ * Any context.  Return: true if no other write touched the range meanwhile, so
+ * that @ticket stands for this write's data.
+ */
+bool vci_tickets_write_end(struct vci_tickets *t, struct vci_write *w,
+			   struct vci_ticket *ticket)
+{
+	u64 i, n = 0;
+
+	if (is_wide(w->off, w->blocks)) {
+		remove_writer(&t->wide);
+		return false;
+	}
+	for (i = first_slot(w->off); i <= last_slot(w->off, w->blocks); i++, n++)
+		remove_writer(slot(t, i));
+	if (!ticket)
+		return false;
+	ticket->sum = w->sum + n;
+	return vci_tickets_valid(t, w->off, w->blocks, ticket) &&
+	       !has_writers(t, w->off, w->blocks);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Tickets: "nothing was written here since", without a lock or a list.
+ *
+ * The backing device is hashed, 64 KiB by 64 KiB, onto counters.  A write bumps
+ * the counters of its range when it begins and when it ends.  A fill remembers
+ * their sum before it reads, and is thrown away if the sum has changed.  Two
+ * ranges that share a counter cost a fill at worst, never a wrong one.
+ *
+ * Hazard kept away: a fill that read the backing device before a write to it,
+ * and lands after that write.
+ */
+#ifndef VCI_TICKET_H
+#define VCI_TICKET_H
+
+#include "vci-platform.h"
+
+#define VCI_TICKET_LOG2		7u	/* 64 KiB a counter */
+#define VCI_TICKET_SLOTS	4096u
+/* A write over more counters than this bumps the one that all tickets include. */
+#define VCI_TICKET_WIDE		64u
+
+struct vci_ticket {
+	u32 sum;
+};
+
+struct vci_write {
+	u64 off;
+	u64 blocks;
+	u32 sum;
+};
+
+struct vci_ticket_slot {
+	atomic_t seq;
+	atomic_t writers;
+};
+
+struct vci_tickets {
+	struct vci_ticket_slot wide;
+	struct vci_ticket_slot *slots;
+};
+
+int vci_tickets_init(struct vci_tickets *t) __must_check;
+void vci_tickets_destroy(struct vci_tickets *t);
+bool vci_tickets_take(struct vci_tickets *t, u64 off, u32 blocks,
+		      struct vci_ticket *ticket);
+bool vci_tickets_valid(struct vci_tickets *t, u64 off, u32 blocks,
+		       const struct vci_ticket *ticket);
+void vci_tickets_write_begin(struct vci_tickets *t, struct vci_write *w);
+bool vci_tickets_write_end(struct vci_tickets *t, struct vci_write *w,
+			   struct vci_ticket *ticket);
+
+#endif /* VCI_TICKET_H */
