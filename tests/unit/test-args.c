@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Table lines and messages: what is accepted, what is refused and in which
+ * words.
+ */
+#include "vt.h"
+
+#include "../../kernel/vci-args.c"
+
+#define WORDS_MAX	8
+
+/* Cuts a line into words, which live until the next call. */
+static unsigned int words(const char *line, char **argv)
+{
+	static char copy[256];
+	char *save = NULL, *word;
+	unsigned int argc = 0;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (word = strtok_r(copy, " ", &save); word && argc < WORDS_MAX;
+	     word = strtok_r(NULL, " ", &save))
+		argv[argc++] = word;
+	return argc;
+}
+
+static int parse_line(const char *line, struct vci_config *config, const char **error)
+{
+	char *argv[WORDS_MAX];
+	unsigned int argc = words(line, argv);
+
+	*error = "";
+	memset(config, 0, sizeof(*config));
+	return vci_args_parse(argc, argv, config, error);
+}
+
+static int parse_message(const char *line, struct vci_message *m, const char **error)
+{
+	char *argv[WORDS_MAX];
+	unsigned int argc = words(line, argv);
+
+	*error = "";
+	memset(m, 0, sizeof(*m));
+	return vci_message_parse(argc, argv, m, error);
+}
+
+static void test_accepted_lines(void)
+{
+	static const struct {
+		const char *line;
+		enum vci_mode mode;
+	} cases[] = {
+		{ "/dev/b /dev/c", VCI_MODE_WRITETHROUGH },
+		{ "/dev/b /dev/c 0", VCI_MODE_WRITETHROUGH },
+		{ "/dev/b /dev/c 1 writethrough", VCI_MODE_WRITETHROUGH },
+		{ "/dev/b /dev/c 1 writearound", VCI_MODE_WRITEAROUND },
+		{ "/dev/b /dev/c 1 passthrough", VCI_MODE_PASSTHROUGH },
+		{ "/dev/b /dev/c 1 PassThrough", VCI_MODE_PASSTHROUGH },
+		{ "8:0 8:16 1 writearound", VCI_MODE_WRITEAROUND },
+	};
+	struct vci_config config;
+	const char *error;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		ok(!parse_line(cases[i].line, &config, &error),
+		   "args:accepts \"%s\"", cases[i].line);
+		ok(config.mode == cases[i].mode, "args:mode_of \"%s\"", cases[i].line);
+	}
+	ok(!parse_line("/dev/b /dev/c", &config, &error) &&
+	   !strcmp(config.backing_path, "/dev/b") && !strcmp(config.cache_path, "/dev/c"),
+	   "args:keeps_the_paths");
+}
+
+static void test_refused_lines(void)
+{
+	static const struct {
+		const char *line, *word;	/* the error has that word */
+	} cases[] = {
+		{ "", "Missing backing device" },
+		{ "/dev/b", "Missing cache device" },
+		{ "/dev/b /dev/c x", "not a number" },
+		{ "/dev/b /dev/c -1", "not a number" },
+		{ "/dev/b /dev/c 1x writethrough", "not a number" },
+		{ "/dev/b /dev/c 18446744073709551616", "not a number" },
+		{ "/dev/b /dev/c 18446744073709551615", "Fewer" },
+		{ "/dev/b /dev/c 1", "Fewer" },
+		{ "/dev/b /dev/c 2 writethrough", "Fewer" },
+		{ "/dev/b /dev/c 0 writethrough", "More arguments" },
+		{ "/dev/b /dev/c 1 writethrough 1", "More arguments" },
+		{ "/dev/b /dev/c 1 writeback", "Unknown feature" },
+		{ "/dev/b /dev/c 1 write", "Unknown feature" },
+		{ "/dev/b /dev/c 2 writethrough writethrough", "More than one" },
+		{ "/dev/b /dev/c 2 writethrough passthrough", "More than one" },
+	};
+	struct vci_config config;
+	const char *error;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		bool refused = parse_line(cases[i].line, &config, &error) == -EINVAL;
+
+		ok(refused && strstr(error, cases[i].word),
+		   "args:refuses \"%s\": %s", cases[i].line, error);
+	}
+}
+
+static void test_accepted_messages(void)
+{
+	struct vci_message m;
+	const char *error;
+	unsigned int i;
+
+	for (i = 0; i < VCI_NR_MODES; i++) {
+		char line[64];
+
+		snprintf(line, sizeof(line), "mode %s", vci_mode_name(i));
+		ok(!parse_message(line, &m, &error) && m.kind == VCI_MSG_MODE && m.mode == i,
+		   "message:accepts \"%s\"", line);
+	}
+	ok(!parse_message("invalidate", &m, &error) && m.kind == VCI_MSG_INVALIDATE && m.all,
+	   "message:invalidate_alone_means_all");
+	ok(!parse_message("invalidate 8 18446744073709551607", &m, &error) && !m.all &&
+	   m.start == 8 && m.len == 18446744073709551607ull,
+	   "message:invalidate_takes_64_bits");
+	ok(!parse_message("checkpoint", &m, &error) && m.kind == VCI_MSG_CHECKPOINT,
+	   "message:accepts_checkpoint");
+	ok(!parse_message("clear_stats", &m, &error) && m.kind == VCI_MSG_CLEAR_STATS,
+	   "message:accepts_clear_stats");
+	ok(!parse_message("STATS", &m, &error) && m.kind == VCI_MSG_STATS,
+	   "message:ignores_case");
+}
+
+static void test_refused_messages(void)
+{
+	static const struct {
+		const char *line, *word;
+	} cases[] = {
+		{ "", "unknown message" },
+		{ "frobnicate", "unknown message" },
+		{ "mode", "mode wants" },
+		{ "mode writeback", "mode wants" },
+		{ "mode writethrough now", "mode wants" },
+		{ "invalidate 1", "invalidate wants" },
+		{ "invalidate 1 2 3", "invalidate wants" },
+		{ "invalidate 1 x", "invalidate wants" },
+		{ "invalidate 1 0", "empty" },
+		{ "invalidate 8 18446744073709551608", "wraps" },
+		{ "checkpoint now", "no arguments" },
+		{ "stats all", "no arguments" },
+	};
+	struct vci_message m;
+	const char *error;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		bool refused = parse_message(cases[i].line, &m, &error) == -EINVAL;
+
+		ok(refused && strstr(error, cases[i].word),
+		   "message:refuses \"%s\": %s", cases[i].line, error);
+	}
+}
+
+int main(void)
+{
+	test_accepted_lines();
+	test_refused_lines();
+	test_accepted_messages();
+	test_refused_messages();
+	return done_testing();
+}
