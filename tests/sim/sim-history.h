@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Histories: what crash-sim runs, one after the other.
+ */
+#ifndef SIM_HISTORY_H
+#define SIM_HISTORY_H
+
+#include "sim-world.h"
+
+struct sim_options {
+	u64 seed;
+	u64 count;		/* crashes; 0: no limit */
+	unsigned int ops;	/* steps between two crashes, at most */
+	unsigned int seconds;	/* 0: no limit */
+	unsigned int jobs;
+	bool verbose;
+	bool tap;
+};
+
+struct sim_result {
+	u64 histories, crashes, opens, closes, ops, verified, hits, misses, io;
+	u64 batches, checkpoints, evicted, stale, full_appends, clones;
+	u64 last_seed;
+	bool failed;
+	char violation[256];
+};
+
+void sim_history(struct sim_result *res, const struct sim_options *o, u64 seed);
+
+#endif /* SIM_HISTORY_H */
