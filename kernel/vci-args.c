@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Parsing of table lines and messages.
+ *
+ *	<backing dev> <cache dev> [<#feature args> <feature arg>...]
+ *
+ *	mode <mode> | invalidate [<start> <len>] | checkpoint | clear_stats | stats
+ *
+ * Every error names what is wrong in one fixed string, as device-mapper's
+ * convention wants it.
+ */
+#include "vci-args.h"
+
+static const char *const mode_names[VCI_NR_MODES] = {
+	[VCI_MODE_WRITETHROUGH]	= "writethrough",
+	[VCI_MODE_WRITEAROUND]	= "writearound",
+	[VCI_MODE_PASSTHROUGH]	= "passthrough",
+};
+
+/**
+ * vci_mode_name() - the word for a mode, in table lines, messages and status
+ * @mode: a valid mode
+ */
+const char *vci_mode_name(enum vci_mode mode)
+{
+	return mode_names[mode];
+}
+
+static int parse_mode(const char *word, enum vci_mode *mode)
+{
+	unsigned int i;
+
+	for (i = 0; i < VCI_NR_MODES; i++) {
+		if (!strcasecmp(word, mode_names[i])) {
+			*mode = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* A decimal number without sign, whitespace or overflow. */
+static int parse_number(const char *word, u64 *number)
+{
+	u64 n = 0;
+
+	if (!*word)
+		return -EINVAL;
+	for (; *word; word++) {
+		unsigned int digit = *word - '0';
+
+		if (digit > 9 || n > (~0ull - digit) / 10)
+			return -EINVAL;
+		n = n * 10 + digit;
+	}
+	*number = n;
+	return 0;
+}
+
+static int parse_features(unsigned int argc, char **argv, struct vci_config *config,
+			  const char **error)
+{
+	unsigned int i;
+
+	if (argc > 1) {
+		*error = "More than one cache mode given";
+		return -EINVAL;
+	}
+	for (i = 0; i < argc; i++) {
+		if (parse_mode(argv[i], &config->mode)) {
+			*error = "Unknown feature (known: writethrough, writearound, passthrough)";
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+/**
+ * vci_args_parse() - parse a table line's arguments
+ * @argc: how many words there are
+ * @argv: the words; @config refers to them
+ * @config: filled in on success
+ * @error: what is wrong, on failure
+ *
+ * Return: 0 or -EINVAL.
+ */
+int vci_args_parse(unsigned int argc, char **argv, struct vci_config *config,
+		   const char **error)
+{
+	u64 nr = 0;
+
+	if (argc < 1) {
+		*error = "Missing backing device";
+		return -EINVAL;
+	}
+	if (argc < 2) {
+		*error = "Missing cache device";
+		return -EINVAL;
+	}
+	config->backing_path = argv[0];
+	config->cache_path = argv[1];
+	config->mode = VCI_MODE_WRITETHROUGH;
+	if (argc == 2)
+		return 0;
+	if (parse_number(argv[2], &nr)) {
+		*error = "Number of feature arguments is not a number";
+		return -EINVAL;
+	}
+	if (nr > argc - 3) {
+		*error = "Fewer feature arguments than announced";
+		return -EINVAL;
+	}
+	if (nr < argc - 3) {
+		*error = "More arguments than the number of feature arguments says";
+		return -EINVAL;
+	}
+	return parse_features(nr, argv + 3, config, error);
+}
+
+static int parse_mode_message(unsigned int argc, char **argv, struct vci_message *m,
+			      const char **error)
+{
+	m->kind = VCI_MSG_MODE;
+	if (argc != 2 || parse_mode(argv[1], &m->mode)) {
+		*error = "mode wants one of writethrough, writearound, passthrough";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int parse_invalidate(unsigned int argc, char **argv, struct vci_message *m,
+			    const char **error)
+{
+	m->kind = VCI_MSG_INVALIDATE;
+	m->all = argc == 1;
+	m->start = 0;
+	m->len = 0;
+	if (m->all)
+		return 0;
+	if (argc != 3 || parse_number(argv[1], &m->start) ||
+	    parse_number(argv[2], &m->len)) {
+		*error = "invalidate wants nothing, or start and length in sectors";
+		return -EINVAL;
+	}
+	if (!m->len || m->start + m->len < m->start) {
+		*error = "invalidate wants a range that is neither empty nor wraps";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/**
+ * vci_message_parse() - parse a message
+ * @argc: how many words there are
+ * @argv: the words
+ * @m: filled in on success
+ * @error: what is wrong, on failure
+ *
+ * Return: 0 or -EINVAL.
+ */
+int vci_message_parse(unsigned int argc, char **argv, struct vci_message *m,
+		      const char **error)
+{
+	static const struct {
+		const char *word;
+		enum vci_message_kind kind;
+	} plain[] = {
+		{ "checkpoint", VCI_MSG_CHECKPOINT },
+		{ "clear_stats", VCI_MSG_CLEAR_STATS },
+		{ "stats", VCI_MSG_STATS },
+	};
+	unsigned int i;
+
+	*error = "unknown message (known: mode, invalidate, checkpoint, clear_stats, stats)";
+	if (!argc)
+		return -EINVAL;
+	if (!strcasecmp(argv[0], "mode"))
+		return parse_mode_message(argc, argv, m, error);
+	if (!strcasecmp(argv[0], "invalidate"))
+		return parse_invalidate(argc, argv, m, error);
+	for (i = 0; i < ARRAY_SIZE(plain); i++) {
+		if (strcasecmp(argv[0], plain[i].word))
+			continue;
+		*error = "this message takes no arguments";
+		m->kind = plain[i].kind;
+		return argc == 1 ? 0 : -EINVAL;
+	}
+	return -EINVAL;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Table lines and messages, as data.
+ *
+ * Pure parsing: no device is opened, nothing is allocated, strings are kept by
+ * reference.  It knows no kernel header, so that it is tested in userspace.
+ */
+#ifndef VCI_ARGS_H
+#define VCI_ARGS_H
+
+/* Not vci-platform.h: beside this file lies the kernel's, in userspace too. */
+#include "vci-ondisk.h"
+
+enum vci_mode {
+	VCI_MODE_WRITETHROUGH,	/* default: reads and small writes are cached */
+	VCI_MODE_WRITEAROUND,	/* reads are cached */
+	VCI_MODE_PASSTHROUGH,	/* nothing is cached, the cache stays coherent */
+	VCI_NR_MODES,
+};
+
+struct vci_config {
+	const char *backing_path;
+	const char *cache_path;
+	enum vci_mode mode;
+};
+
+enum vci_message_kind {
+	VCI_MSG_MODE,
+	VCI_MSG_INVALIDATE,
+	VCI_MSG_CHECKPOINT,
+	VCI_MSG_CLEAR_STATS,
+	VCI_MSG_STATS,
+};
+
+struct vci_message {
+	enum vci_message_kind kind;
+	enum vci_mode mode;		/* MODE */
+	bool all;			/* INVALIDATE: the whole device */
+	u64 start, len;			/* INVALIDATE: blocks */
+};
+
+const char *vci_mode_name(enum vci_mode mode);
+int vci_args_parse(unsigned int argc, char **argv, struct vci_config *config,
+		   const char **error) __must_check;
+int vci_message_parse(unsigned int argc, char **argv, struct vci_message *m,
+		      const char **error) __must_check;
+
+#endif /* VCI_ARGS_H */

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the shell share: one instance of the target, and what each
+ * bio carries.
+ *
+ *	vci-target.c	life: constructor to destructor, suspend and resume
+ *	vci-image.c	the image: opened, handed over, closed
+ *	vci-status.c	status and messages
+ *	vci-map.c	one bio in: reads, and where everything ends
+ *	vci-write.c	writes and discards
+ *	vci-bounce.c	copies of data in flight
+ */
+#ifndef VCI_TARGET_H
+#define VCI_TARGET_H
+
+#include <linux/bio.h>
+#include <linux/device-mapper.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/workqueue.h>
+
+#include "vci-args.h"
+#include "vci-bdev.h"
+#include "vci-cache.h"
+#include "vci-claim.h"
+#include "vci-guard.h"
+#include "vci-writer.h"
+
+#define DM_MSG_PREFIX "vci"
+
+/* Counted on each CPU; bios, after device-mapper has split them. */
+enum vci_counter {
+	VCI_READ_HITS,
+	VCI_READ_MISSES,
+	VCI_WRITE_HITS,		/* writes that begin in cached data */
+	VCI_WRITES,
+	VCI_DISCARDS,
+	VCI_BYPASSED,		/* reads and writes that could not be cached */
+	VCI_CACHE_ERRORS,
+	VCI_BACKING_ERRORS,
+	VCI_NR_COUNTERS,
+};
+
+struct vci_counters {
+	u64 nr[VCI_NR_COUNTERS];
+};
+
+/* The fields of the status line behind mode and state, in their order. */
+enum vci_field {
+	VCI_FIELD_EXTENTS,
+	VCI_FIELD_USED_BLOCKS,
+	VCI_FIELD_TOTAL_BLOCKS,
+	VCI_FIELD_FREE_SEGMENTS,
+	VCI_FIELD_SEGMENTS,
+	VCI_FIELD_READ_HITS,
+	VCI_FIELD_READ_MISSES,
+	VCI_FIELD_WRITE_HITS,
+	VCI_FIELD_WRITES,
+	VCI_FIELD_DISCARDS,
+	VCI_FIELD_BYPASSED,
+	VCI_FIELD_FILLED,
+	VCI_FIELD_APPENDED,
+	VCI_FIELD_EVICTED,
+	VCI_FIELD_STALE_FILLS,
+	VCI_FIELD_DROPPED_FILLS,
+	VCI_FIELD_CHECKPOINTS,
+	VCI_FIELD_INTENT_WRITES,
+	VCI_FIELD_MARKED_REGIONS,
+	VCI_FIELD_CACHE_ERRORS,
+	VCI_FIELD_BACKING_ERRORS,
+	VCI_FIELD_TREE_BYTES,
+	VCI_FIELD_MEMORY_BYTES,
+	VCI_NR_FIELDS,
+};
+
+struct vci_target {
+	struct dm_target *ti;
+	struct dm_dev *backing_dev;
+	struct dm_dev *cache_dev;
+	struct vci_bdev backing_io;	/* for the core */
+	struct vci_bdev cache_io;
+	enum vci_mode mode;		/* changed by messages at any time */
+
+	/* Set while the device is suspended: by preresume and the destructor. */
+	struct vci_cache *cache;
+	struct mutex cache_lock;	/* for others than bios, to look at it */
+	struct vci_claim *claim;
+	struct vci_guard guard;
+	struct vci_writer writer;
+
+	struct workqueue_struct *wq;	/* bios that had to sleep */
+	struct work_struct failed_work;	/* tells that the cache failed */
+	atomic_t nr_cache_errors;	/* since activation */
+
+	struct bio_set bounce_bios;
+	atomic_t nr_bounce_pages;	/* in flight */
+
+	struct vci_counters __percpu *counters;
+	u64 cleared[VCI_NR_FIELDS];	/* what clear_stats hides; cache_lock */
+};
+
+enum vci_bio_kind {
+	VCI_BIO_PLAIN,		/* nothing to do when it ends */
+	VCI_BIO_HIT,		/* reads the cache device, holds the guard */
+	VCI_BIO_WRITE,		/* between vci_write_begin() and _end() */
+};
+
+struct vci_bio {
+	struct vci_target *t;
+	struct bvec_iter iter;		/* its place on the backing device */
+	unsigned short flags;		/* bi_flags it came with */
+	u8 kind;
+	bool fill;			/* ticket is valid */
+	union {
+		struct percpu_ref *guard;	/* HIT */
+		struct vci_ticket ticket;	/* a miss */
+		struct vci_write write;		/* WRITE, or with a bounce bio */
+	};
+	struct bio *bounce;
+	struct work_struct work;
+};
+
+static inline struct vci_bio *vci_bio(struct bio *bio)
+{
+	return dm_per_bio_data(bio, sizeof(struct vci_bio));
+}
+
+static inline struct bio *vci_bio_of_work(struct work_struct *work)
+{
+	return dm_bio_from_per_bio_data(container_of(work, struct vci_bio, work),
+					sizeof(struct vci_bio));
+}
+
+static inline void vci_count(struct vci_target *t, enum vci_counter which)
+{
+	this_cpu_inc(t->counters->nr[which]);
+}
+
+/* Blocks are sectors: both are 512 bytes. */
+static inline u64 vci_bio_off(const struct vci_bio *b)
+{
+	return b->iter.bi_sector;
+}
+
+static inline int vci_remap_backing(struct vci_target *t, struct bio *bio)
+{
+	bio_set_dev(bio, t->backing_dev->bdev);
+	return DM_MAPIO_REMAPPED;
+}
+
+/* Bytes of user data above which work in a completion goes to a worker. */
+#define VCI_COPY_SECTORS_MAX	VCI_ENTRY_BLOCKS_MAX
+
+/* vci-image.c */
+int vci_image_take(struct vci_target *t) __must_check;
+void vci_image_suspend(struct vci_target *t);
+void vci_image_release(struct vci_target *t);
+void vci_image_failed_work(struct work_struct *work);
+
+/* vci-map.c */
+int vci_map(struct dm_target *ti, struct bio *bio);
+int vci_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error);
+int vci_defer(struct bio *bio, work_func_t fn);
+void vci_submit(struct bio *bio, int mapped);
+void vci_note_cache_error(struct vci_target *t, int error);
+
+/* vci-write.c */
+int vci_map_write(struct vci_target *t, struct bio *bio);
+
+/* vci-bounce.c */
+struct bio *vci_bounce_alloc(struct vci_target *t, struct bio *user);
+int vci_bounce_submit(struct bio *user, struct bio *bounce);
+
+/* vci-status.c */
+u64 vci_counter_sum(struct vci_target *t, enum vci_counter which);
+u64 vci_activity(void *ctx);
+void vci_status(struct dm_target *ti, status_type_t type, unsigned int flags,
+		char *result, unsigned int maxlen);
+int vci_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
+		unsigned int maxlen);
+
+#endif /* VCI_TARGET_H */

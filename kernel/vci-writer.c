@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The writer: see vci-writer.h.
+ *
+ * Invariants:
+ *  W1 each buffer is on one list, or the current one, or in the thread's hands
+ *  W2 a sealed buffer takes no more entries; when none of them is pending, the
+ *     work is queued
+ *  W3 the thread touches a buffer's contents only when nothing is pending in it
+ *  W4 an entry becomes valid only if the whole ticket is valid after the
+ *     entry's own ticket was taken: then the entry's covers the same time
+ */
+#define DM_MSG_PREFIX "vci"
+
+#include <linux/device-mapper.h>
+#include <linux/sched/mm.h>
+
+#include "vci-writer.h"
+
+/* Memory for fill buffers, and how many there are at least. */
+#define VCI_FILL_BYTES		(4u << 20)
+#define VCI_FILL_BUFFERS_MIN	3u
+
+/*
+ * A buffer that isn't full is sealed when it is older than VCI_SEAL_MS if that
+ * makes a large write, and older than VCI_SEAL_MAX_MS in any case.
+ */
+#define VCI_SEAL_MS		100u
+#define VCI_SEAL_BLOCKS		256u
+#define VCI_SEAL_MAX_MS		1000u
+
+/* Idle work is done after a tick without I/O, or after so long anyway. */
+#define VCI_TICK_MS		1000u
+#define VCI_LAZY_MS		30000u
+
+/* ---- buffers ---- */
+
+static struct vci_fill_buffer *buffer_alloc(u32 blocks)
+{
+	struct vci_fill_buffer *b = kvzalloc(sizeof(*b), GFP_NOIO);
+	u8 *memory;
+
+	if (!b)
+		return NULL;
+	memory = kvmalloc((size_t)blocks * VCI_BLOCK_SIZE, GFP_NOIO);
+	if (!memory) {
+		kvfree(b);
+		return NULL;
+	}
+	vci_fill_init(&b->fill, memory, blocks);
+	return b;
+}
+
+static void buffer_free(struct vci_fill_buffer *b)
+{
+	kvfree(b->fill.buffer);
+	kvfree(b);
+}
+
+/* Empties the buffer without writing it. */
+static void buffer_drop(struct vci_fill_buffer *b)
+{
+	vci_fill_init(&b->fill, b->fill.buffer, b->fill.capacity + VCI_UNIT_BLOCKS);
+}
+
+static void buffer_recycle(struct vci_writer *w, struct vci_fill_buffer *b)
+{
+	spin_lock_irq(&w->lock);
+	b->sealed = false;
+	list_add(&b->list, &w->free);
+	spin_unlock_irq(&w->lock);
+}
+
+static void seal_locked(struct vci_writer *w)
+{
+	struct vci_fill_buffer *b = w->current_buffer;
+
+	lockdep_assert_held(&w->lock);
+	if (!b)
+		return;
+	b->sealed = true;
+	list_add_tail(&b->list, &w->sealed);
+	w->current_buffer = NULL;
+	if (!b->fill.pending)
+		queue_work(w->wq, &w->work);
+}
+
+static struct vci_fill_buffer *open_locked(struct vci_writer *w)
+{
+	struct vci_fill_buffer *b = w->current_buffer;
+
+	lockdep_assert_held(&w->lock);
+	if (b || !w->taking)
+		return w->taking ? b : NULL;
+	b = list_first_entry_or_null(&w->free, struct vci_fill_buffer, list);
+	if (!b)
+		return NULL;
+	list_del_init(&b->list);
+	b->opened = jiffies;
+	w->current_buffer = b;
+	mod_delayed_work(w->wq, &w->tick, msecs_to_jiffies(VCI_SEAL_MS));
+	return b;
+}
+
+/* ---- filling: any context ---- */
+
+struct vci_slot {
+	struct vci_fill_buffer *buffer;
+	int entry;
+	u64 off;
+	u32 blocks;
+	void *data;
+};
+
+static int reserve_locked(struct vci_writer *w, u64 off, u32 blocks,
+			  struct vci_slot *slot)
+{
+	const struct vci_ticket none = { 0 };
+	struct vci_fill_buffer *b = open_locked(w);
+	int entry = -ENOSPC;
+
+	if (b)
+		entry = vci_fill_reserve(&b->fill, off, blocks, &none);
+	if (b && entry == -ENOSPC) {
+		seal_locked(w);
+		b = open_locked(w);
+		if (b)
+			entry = vci_fill_reserve(&b->fill, off, blocks, &none);
+	}
+	if (entry < 0)
+		return entry;
+	slot->buffer = b;
+	slot->entry = entry;
+	slot->off = off;
+	slot->blocks = b->fill.e[entry].blocks;
+	slot->data = vci_fill_data(&b->fill, entry);
+	return 0;
+}
+
+static int writer_reserve(struct vci_writer *w, u64 off, u32 blocks,
+			  struct vci_slot *slot)
+{
+	unsigned long flags;
+	int r;
+
+	spin_lock_irqsave(&w->lock, flags);
+	r = reserve_locked(w, off, min(blocks, VCI_ENTRY_BLOCKS_MAX), slot);
+	if (r)
+		w->nr_dropped++;
+	spin_unlock_irqrestore(&w->lock, flags);
+	return r;
+}
+
+static void writer_commit(struct vci_writer *w, const struct vci_slot *slot,
+			  const struct vci_ticket *ticket, bool valid)
+{
+	struct vci_fill_buffer *b = slot->buffer;
+	unsigned long flags;
+
+	spin_lock_irqsave(&w->lock, flags);
+	b->fill.e[slot->entry].ticket = *ticket;
+	vci_fill_commit(&b->fill, slot->entry, valid);
+	if (b->sealed && !b->fill.pending)
+		queue_work(w->wq, &w->work);
+	spin_unlock_irqrestore(&w->lock, flags);
+}
+
+static void copy_from_bio(void *to, struct bio *bio, struct bvec_iter *iter,
+			  unsigned int bytes)
+{
+	while (bytes) {
+		struct bio_vec bv = bio_iter_iovec(bio, *iter);
+
+		bv.bv_len = min(bv.bv_len, bytes);
+		memcpy_from_bvec(to, &bv);
+		bio_advance_iter_single(bio, iter, bv.bv_len);
+		to += bv.bv_len;
+		bytes -= bv.bv_len;
+	}
+}
+
+/**
+ * vci_writer_fill() - put data of the backing device into the cache
+ * @w: writer
+ * @off: first block on the backing device
+ * @blocks: how many
+ * @ticket: taken for this range before the data was read from the device, or
+ *	given by the write of this data
+ * @source: bio whose pages hold the data and belong to nobody else
+ * @from: where in @source
+ *
+ * Any context.  Drops what finds no room.
+ */
+void vci_writer_fill(struct vci_writer *w, u64 off, u32 blocks,
+		     const struct vci_ticket *ticket, struct bio *source,
+		     struct bvec_iter from)
+{
+	u64 start = off, end = off + blocks;
+
+	while (off < end) {
+		struct vci_ticket own = { 0 };
+		struct vci_slot slot;
+		bool valid;
+
+		if (writer_reserve(w, off, end - off, &slot))
+			return;
+		copy_from_bio(slot.data, source, &from, slot.blocks * VCI_BLOCK_SIZE);
+		valid = vci_ticket_take(w->cache, off, slot.blocks, &own) &&
+			vci_ticket_valid(w->cache, start, blocks, ticket);
+		writer_commit(w, &slot, &own, valid);
+		off += slot.blocks;
+	}
+}
+
+/**
+ * vci_writer_dropped() - how many entries found no room in a buffer
+ * @w: writer
+ */
+u64 vci_writer_dropped(struct vci_writer *w)
+{
+	unsigned long flags;
+	u64 nr;
+
+	spin_lock_irqsave(&w->lock, flags);
+	nr = w->nr_dropped;
+	spin_unlock_irqrestore(&w->lock, flags);
+	return nr;
+}
+
+/* ---- the thread ---- */
+
+static void maintain(struct vci_writer *w, bool idle)
+{
+	int r;
+
+	mutex_lock(&w->serial);
+	r = vci_cache_maintain(w->cache, idle);
+	mutex_unlock(&w->serial);
+	if (r && !vci_cache_is_failed(w->cache))
+		DMWARN_LIMIT("%s: background work failed: error %d; it will be tried again",
+			     w->name, r);
+}
+
+static struct vci_fill_buffer *take_ready(struct vci_writer *w)
+{
+	struct vci_fill_buffer *b, *found = NULL;
+
+	spin_lock_irq(&w->lock);
+	list_for_each_entry(b, &w->sealed, list) {
+		if (!b->fill.pending) {
+			list_del_init(&b->list);
+			found = b;
+			break;
+		}
+	}
+	spin_unlock_irq(&w->lock);
+	return found;
+}
+
+/* The core counts what it drops: without room, or after a failure. */
+static void append(struct vci_writer *w, struct vci_fill_buffer *b)
+{
+	int r;
+
+	mutex_lock(&w->serial);
+	r = vci_cache_append(w->cache, &b->fill);
+	mutex_unlock(&w->serial);
+	if (r && r != -ENOSPC && !vci_cache_is_failed(w->cache))
+		DMWARN_LIMIT("%s: data for the cache was dropped: error %d", w->name, r);
+	buffer_drop(b);
+	buffer_recycle(w, b);
+}
+
+static void writer_work(struct work_struct *work)
+{
+	struct vci_writer *w = container_of(work, struct vci_writer, work);
+	unsigned int noio = memalloc_noio_save();
+	struct vci_fill_buffer *b;
+
+	while ((b = take_ready(w))) {
+		append(w, b);
+		if (vci_cache_needs_maintenance(w->cache))
+			maintain(w, false);
+	}
+	memalloc_noio_restore(noio);
+}
+
+/* Seals a buffer that waited long enough; true if one goes on waiting. */
+static bool seal_old(struct vci_writer *w)
+{
+	struct vci_fill_buffer *b;
+	unsigned int ms;
+
+	spin_lock_irq(&w->lock);
+	b = w->current_buffer;
+	if (b) {
+		ms = b->fill.used >= VCI_SEAL_BLOCKS ? VCI_SEAL_MS : VCI_SEAL_MAX_MS;
+		if (time_after_eq(jiffies, b->opened + msecs_to_jiffies(ms)))
+			seal_locked(w);
+	}
+	b = w->current_buffer;
+	spin_unlock_irq(&w->lock);
+	return b;
+}
+
+static bool is_idle(struct vci_writer *w)
+{
+	u64 activity = w->activity(w->ctx);
+	bool idle = activity == w->last_activity;
+
+	w->last_activity = activity;
+	return idle || time_after(jiffies, w->last_lazy + msecs_to_jiffies(VCI_LAZY_MS));
+}
+
+static void writer_tick(struct work_struct *work)
+{
+	struct vci_writer *w = container_of(to_delayed_work(work), struct vci_writer, tick);
+	unsigned int noio = memalloc_noio_save();
+	bool waiting = seal_old(w);
+
+	if (!waiting) {
+		bool idle = is_idle(w);
+
+		if (idle)
+			w->last_lazy = jiffies;
+		if (idle || vci_cache_needs_maintenance(w->cache))
+			maintain(w, idle);
+	}
+	memalloc_noio_restore(noio);
+	queue_delayed_work(w->wq, &w->tick,
+			   msecs_to_jiffies(waiting ? VCI_SEAL_MS : VCI_TICK_MS));
+}
+
+/* ---- life ---- */
+
+/**
+ * vci_writer_init() - make a writer without buffers
+ * @w: zeroed memory
+ * @activity: counts bios: what it returns changes if there was any I/O
+ * @ctx: for @activity
+ *
+ * May sleep.  Return: 0 or -ENOMEM.
+ */
+int vci_writer_init(struct vci_writer *w, u64 (*activity)(void *ctx), void *ctx)
+{
+	spin_lock_init(&w->lock);
+	mutex_init(&w->serial);
+	INIT_LIST_HEAD(&w->free);
+	INIT_LIST_HEAD(&w->sealed);
+	INIT_WORK(&w->work, writer_work);
+	INIT_DELAYED_WORK(&w->tick, writer_tick);
+	w->activity = activity;
+	w->ctx = ctx;
+	w->wq = alloc_ordered_workqueue("vci_writer", WQ_MEM_RECLAIM);
+	return w->wq ? 0 : -ENOMEM;
+}
+
+/**
+ * vci_writer_exit() - undo vci_writer_init()
+ * @w: stopped and detached writer; zeroed memory is fine
+ */
+void vci_writer_exit(struct vci_writer *w)
+{
+	if (!w->wq)
+		return;
+	destroy_workqueue(w->wq);
+	w->wq = NULL;
+	mutex_destroy(&w->serial);
+}
+
+/**
+ * vci_writer_attach() - allocate buffers for a cache
+ * @w: writer without a cache
+ * @cache: just opened
+ * @name: for messages; stays the caller's
+ *
+ * May sleep, without I/O.  Return: 0 or -ENOMEM.
+ */
+int vci_writer_attach(struct vci_writer *w, struct vci_cache *cache, const char *name)
+{
+	u32 blocks = vci_cache_batch_blocks(cache);
+	unsigned int i;
+
+	w->cache = cache;
+	w->name = name;
+	w->last_lazy = jiffies;
+	w->nr_buffers = max(VCI_FILL_BUFFERS_MIN,
+			    VCI_FILL_BYTES / (blocks * VCI_BLOCK_SIZE));
+	for (i = 0; i < w->nr_buffers; i++) {
+		struct vci_fill_buffer *b = buffer_alloc(blocks);
+
+		if (!b) {
+			vci_writer_detach(w);
+			return -ENOMEM;
+		}
+		list_add(&b->list, &w->free);
+	}
+	return 0;
+}
+
+/**
+ * vci_writer_detach() - undo vci_writer_attach()
+ * @w: stopped writer
+ */
+void vci_writer_detach(struct vci_writer *w)
+{
+	struct vci_fill_buffer *b, *next;
+
+	list_splice_init(&w->sealed, &w->free);
+	if (w->current_buffer)
+		list_add(&w->current_buffer->list, &w->free);
+	w->current_buffer = NULL;
+	list_for_each_entry_safe(b, next, &w->free, list) {
+		list_del(&b->list);
+		buffer_free(b);
+	}
+	w->cache = NULL;
+}
+
+static void set_taking(struct vci_writer *w, bool taking)
+{
+	spin_lock_irq(&w->lock);
+	w->taking = taking;
+	spin_unlock_irq(&w->lock);
+}
+
+/**
+ * vci_writer_start() - take fills, do background work
+ * @w: writer; without a cache nothing happens
+ */
+void vci_writer_start(struct vci_writer *w)
+{
+	if (!w->cache)
+		return;
+	set_taking(w, true);
+	mod_delayed_work(w->wq, &w->tick, msecs_to_jiffies(VCI_TICK_MS));
+}
+
+/**
+ * vci_writer_pause() - take no more fills, until vci_writer_start()
+ * @w: attached writer
+ */
+void vci_writer_pause(struct vci_writer *w)
+{
+	set_taking(w, false);
+}
+
+/**
+ * vci_writer_drain() - write what was filled so far
+ * @w: attached writer
+ *
+ * May sleep.  Entries whose data is still to come are not waited for.
+ */
+void vci_writer_drain(struct vci_writer *w)
+{
+	spin_lock_irq(&w->lock);
+	seal_locked(w);
+	spin_unlock_irq(&w->lock);
+	queue_work(w->wq, &w->work);
+	flush_work(&w->work);
+}
+
+/**
+ * vci_writer_stop() - pause, write what was filled, end background work
+ * @w: attached writer; no bio is in flight
+ *
+ * May sleep.
+ */
+void vci_writer_stop(struct vci_writer *w)
+{
+	vci_writer_pause(w);
+	cancel_delayed_work_sync(&w->tick);
+	vci_writer_drain(w);
+}

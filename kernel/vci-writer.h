@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The writer: fills on their way to the cache device, and background work.
+ *
+ * Data that was read from the backing device, or written to it, is copied into
+ * the current fill buffer, from any context.  A full buffer is sealed, and the
+ * writer's own thread appends it to the log.  Buffers are allocated before the
+ * first I/O; if none is free, a fill is dropped: nothing waits for the writer.
+ *
+ * The thread also runs the core's background work.  What it does excludes what
+ * messages and suspending do, by @serial.
+ */
+#ifndef VCI_WRITER_H
+#define VCI_WRITER_H
+
+#include <linux/bio.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "vci-cache.h"
+
+struct vci_fill_buffer {
+	struct list_head list;
+	unsigned long opened;		/* jiffies of its first entry */
+	bool sealed;
+	struct vci_fill fill;
+};
+
+struct vci_writer {
+	struct vci_cache *cache;	/* NULL: no buffers */
+	const char *name;		/* for messages */
+	unsigned int nr_buffers;
+
+	spinlock_t lock;		/* irq-safe; guards the next five */
+	bool taking;			/* fills are accepted */
+	struct vci_fill_buffer *current_buffer;
+	struct list_head free;
+	struct list_head sealed;	/* oldest first */
+	u64 nr_dropped;			/* entries */
+
+	struct mutex serial;		/* one call "by the writer" at a time */
+	struct workqueue_struct *wq;	/* ordered */
+	struct work_struct work;	/* append sealed buffers, maintain */
+	struct delayed_work tick;	/* seal old buffers, idle work */
+	/* How many bios there were in all: to know when nothing is going on. */
+	u64 (*activity)(void *ctx);
+	void *ctx;
+	u64 last_activity;
+	unsigned long last_lazy;	/* jiffies */
+};
+
+int vci_writer_init(struct vci_writer *w, u64 (*activity)(void *ctx),
+		    void *ctx) __must_check;
+void vci_writer_exit(struct vci_writer *w);
+int vci_writer_attach(struct vci_writer *w, struct vci_cache *cache,
+		      const char *name) __must_check;
+void vci_writer_detach(struct vci_writer *w);
+void vci_writer_start(struct vci_writer *w);
+void vci_writer_pause(struct vci_writer *w);
+void vci_writer_stop(struct vci_writer *w);
+void vci_writer_drain(struct vci_writer *w);
+void vci_writer_fill(struct vci_writer *w, u64 off, u32 blocks,
+		     const struct vci_ticket *ticket, struct bio *source,
+		     struct bvec_iter from);
+u64 vci_writer_dropped(struct vci_writer *w);
+
+#endif /* VCI_WRITER_H */
