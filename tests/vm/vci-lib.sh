@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What the tests of dm-vci in the VM share.  Source it after lib.sh.
+
+# vci_pair BACKING_MIB CACHE_MIB [BACKING_DELAY_MS]: sets BACKING and CACHE, and
+# formats the cache.
+vci_pair() {
+	BACKING="$(make_backing "$1" "${3:-0}")"
+	CACHE="$(make_cache "$2")"
+	export BACKING CACHE
+	vci_format "$CACHE"
+}
+
+vci_format() {
+	vci-format --force "$1" >/tmp/vci-format.log 2>&1 ||
+		bail_out "vci-format $1: $(cat /tmp/vci-format.log)"
+}
+
+# vci_stat NAME KEY: a value of the message "stats".
+vci_stat() {
+	dmsetup message "$1" 0 stats | tr ' ' '\n' | sed -n "s/^$2=//p"
+}
+
+vci_mode() {
+	dmsetup message "$1" 0 mode "$2"
+}
+
+# vci_reload NAME BACKING CACHE [FEATURE...]: a new table, then resume.
+vci_reload() {
+	local name="$1"
+
+	shift
+	dmsetup reload "$name" --table "$(vci_table "$@")" && dmsetup resume "$name"
+}
+
+# vci_settle NAME: what was filled is in the log and mapped.
+vci_settle() {
+	dmsetup message "$1" 0 checkpoint
+}
+
+# image_is_valid CACHE BACKING: the closed image, by our own check and by the
+# reader that was written from the format's description alone.
+image_is_valid() {
+	blockdev --flushbufs "$1"
+	blockdev --flushbufs "$2"
+	check "vci-check finds $(basename "$1") clean" vci-check "$1"
+	check "an independent reader finds the image valid, its data equal" \
+		python3 "$VCI_ROOT/tests/reader/vci_reader.py" "$1" --backing "$2"
+}
+
+# same_data DEVICE DEVICE MIB [READ_SIZE]: the first MiB are the same; the first
+# device is read in pieces of that size, neither through the page cache.
+same_data() {
+	local bytes=$(($3 << 20)) size="${4:-1M}"
+
+	cmp -n "$bytes" \
+		<(dd if="$1" bs="$size" iflag=direct,count_bytes count="$bytes" 2>/dev/null) \
+		<(dd if="$2" bs=1M iflag=direct,count_bytes count="$bytes" 2>/dev/null)
+}
+
+# digest DEVICE: of all its bytes.
+digest() {
+	blockdev --flushbufs "$1"
+	sha256sum <"$1" | cut -d ' ' -f 1
+}
+
+# fio_verify DESCRIPTION DEVICE ARGS...: random I/O of odd sizes, all verified.
+fio_verify() {
+	local description="$1" device="$2"
+
+	shift 2
+	check "$description" fio --name=verify "--filename=$device" --rw=randrw \
+		--blockalign=512 --direct=1 --ioengine=libaio --iodepth=16 \
+		--bssplit=512/20:1k/10:1536/10:4k/20:11k/10:64k/20:100k/10 \
+		--verify=crc32c --verify_fatal=1 --verify_backlog=64 \
+		--randrepeat=0 "$@"
+}
