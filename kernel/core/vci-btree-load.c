@@ -87,7 +87,6 @@ static void fill_inner(struct vci_inner *inner, const void *buf)
 		inner->key[i] = c.off & VCI_WINDOW_MASK;
 		inner->slot[i] = vci_slot_of_addr(c.addr);
 	}
-	inner->key[0] = inner->n.start;
 }
 
 static struct vci_node *make_node(const struct vci_absent *a, u32 window, int level,

@@ -277,7 +277,7 @@ struct vci_node *vci_bt_new(struct vci_btree *bt, unsigned int level, u32 window
 /* A clean node is about to differ from its copy on the device. */
 static void forget_copy(struct vci_btree *bt, struct vci_node *node)
 {
-	if (bt->checkpoint && node->ckpt_epoch != bt->epoch) {
+	if (bt->checkpoint) {
 		node->ckpt_epoch = bt->epoch;
 		node->ckpt_addr = node->addr;
 	}

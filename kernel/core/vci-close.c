@@ -85,13 +85,13 @@ static int build_tree(struct closing *cl, struct vci_header *h)
 	return 0;
 }
 
-/* Everything before the node area, and behind the last segment, is metadata. */
 static void mark_fixed_areas(struct closing *cl, const struct vci_header *h)
 {
-	u64 tail = h->segments + (u64)h->nr_segments * h->segment_blocks;
+	struct vci_area area;
+	unsigned int i;
 
-	vci_bitmap_set(cl->bits, 0, h->nodes.addr);
-	vci_bitmap_set(cl->bits, tail, h->blocks - tail);
+	for (i = 0; vci_layout_fixed(h, i, &area); i++)
+		vci_bitmap_set(cl->bits, area.addr, area.blocks);
 }
 
 static int write_bitmap(struct closing *cl, const struct vci_header *h)

@@ -16,7 +16,7 @@ static int read_header(struct vci_dev *dev, u8 *unit, struct vci_header *h,
 	}
 	r = vci_header_check(unit, dev->blocks, h, dmg);
 	if (r)
-		*why = r == -EOPNOTSUPP ? "Image needs a newer dm-vci" :
+		*why = r == -EOPNOTSUPP || r == -EROFS ? "Image needs a newer dm-vci" :
 		       "Cache device holds no valid VCI image: run vci-check or vci-format";
 	return r;
 }

@@ -207,13 +207,9 @@ static void judge_missing(struct replay *rp)
 		 rp->c->dev->name, rp->missing, rp->durable);
 }
 
-/*
- * The log goes on in a new segment, with what the old one named next.  A
- * segment that was named, but holds nothing, keeps its ordinal.
- */
+/* The log goes on in a new segment, with what the old one named next. */
 static void resume_log(struct replay *rp)
 {
-	struct vci_segments *t = &rp->c->segments;
 	struct vci_log *log = &rp->c->log;
 	u32 i;
 
@@ -222,12 +218,9 @@ static void resume_log(struct replay *rp)
 	log->completed_seq = log->seq;
 	log->durable_seq = log->seq;
 	log->ordinal = rp->last;
-	for (i = 1; i <= rp->last; i++)
-		if (t->s[rp->names[i]].life == VCI_LIFE_FREE)
-			vci_segment_set(t, rp->names[i], VCI_LIFE_CLOSED);
 	for (i = rp->last + 1; i < rp->nr_names && log->nr_queue < VCI_QUEUE; i++) {
 		log->queue[log->nr_queue++] = rp->names[i];
-		vci_segment_set(t, rp->names[i], VCI_LIFE_QUEUED);
+		vci_segment_set(&rp->c->segments, rp->names[i], VCI_LIFE_QUEUED);
 	}
 	log->named_durable = rp->last + log->nr_queue;
 	log->named_completed = log->named_durable;
