@@ -81,6 +81,7 @@ static void report_refusal(struct vci_target *t, int error, const struct vci_dam
 		      name, t->cache_dev->bdev, t->backing_dev->bdev, why, error);
 }
 
+/* Why the cache starts empty, if it does, the core has said. */
 static void report_open(struct vci_target *t, const struct vci_open_report *report)
 {
 	const char *name = dm_table_device_name(t->ti->table);
@@ -90,12 +91,9 @@ static void report_open(struct vci_target *t, const struct vci_open_report *repo
 	else
 		DMINFO("%s: cache device %pg recovered: %u batches replayed, %u torn",
 		       name, t->cache_dev->bdev, report->batches, report->torn);
-	if (report->dropped_all)
-		DMWARN("%s: backing device %pg changed without its cache: the cache starts empty",
-		       name, t->backing_dev->bdev);
 }
 
-/* An image that was bypassed in this life of the module is out of date. */
+/* An image that was bypassed, and could not be told that it is out of date. */
 static int check_retired(struct vci_target *t)
 {
 	struct vci_header header;
@@ -113,7 +111,8 @@ static int check_retired(struct vci_target *t)
 		r = vci_header_check(block, t->cache_io.dev.blocks, &header, &dmg);
 	kfree(block);
 	/* If it can't be read, opening it says why. */
-	if (r || !vci_claim_is_retired(t->claim, header.uuid))
+	if (r || header.flags & VCI_HDR_RETIRED ||
+	    !vci_claim_is_retired(t->claim, header.uuid))
 		return 0;
 	DMERR("%s: cache device %pg failed while in use and is out of date: run vci-format",
 	      dm_table_device_name(t->ti->table), t->cache_dev->bdev);
@@ -202,11 +201,14 @@ static int take_locked(struct vci_target *t)
 	return 0;
 }
 
+/* The image is told, if it takes a write; and we remember, if it doesn't. */
 static void retire_if_failed(struct vci_target *t)
 {
 	lockdep_assert_held(&t->claim->lock);
-	if (t->claim->owner == t && vci_cache_is_failed(t->cache))
-		vci_claim_retire(t->claim, vci_cache_header(t->cache)->uuid);
+	if (t->claim->owner != t || !vci_cache_is_failed(t->cache))
+		return;
+	vci_cache_retire(t->cache);
+	vci_claim_retire(t->claim, vci_cache_header(t->cache)->uuid);
 }
 
 /**

@@ -131,7 +131,7 @@ static void read_work(struct work_struct *work)
 		if (!r)
 			r = read_lookup(t, bio, &res);
 	}
-	if (r && r != -EAGAIN)
+	if (r && r != -EAGAIN && r != -ENOMEM)
 		vci_note_cache_error(t, r);
 	if (r) {
 		vci_submit(bio, read_bypass(t, bio));

@@ -303,29 +303,27 @@ static bool seal_old(struct vci_writer *w)
 	return b;
 }
 
-static bool is_idle(struct vci_writer *w)
+static bool was_quiet(struct vci_writer *w)
 {
 	u64 activity = w->activity(w->ctx);
-	bool idle = activity == w->last_activity;
+	bool quiet = activity == w->last_activity;
 
 	w->last_activity = activity;
-	return idle || time_after(jiffies, w->last_lazy + msecs_to_jiffies(VCI_LAZY_MS));
+	return quiet;
 }
 
 static void writer_tick(struct work_struct *work)
 {
 	struct vci_writer *w = container_of(to_delayed_work(work), struct vci_writer, tick);
+	bool due = time_after(jiffies, w->last_lazy + msecs_to_jiffies(VCI_LAZY_MS));
 	unsigned int noio = memalloc_noio_save();
 	bool waiting = seal_old(w);
+	bool idle = due || (!waiting && was_quiet(w));
 
-	if (!waiting) {
-		bool idle = is_idle(w);
-
-		if (idle)
-			w->last_lazy = jiffies;
-		if (idle || vci_cache_needs_maintenance(w->cache))
-			maintain(w, idle);
-	}
+	if (idle)
+		w->last_lazy = jiffies;
+	if (idle || vci_cache_needs_maintenance(w->cache))
+		maintain(w, idle);
 	memalloc_noio_restore(noio);
 	queue_delayed_work(w->wq, &w->tick,
 			   msecs_to_jiffies(waiting ? VCI_SEAL_MS : VCI_TICK_MS));
