@@ -206,6 +206,7 @@ int main(int argc, char **argv)
 
 	parse(argc, argv, &o);
 	signal(SIGABRT, on_abort);
+	signal(SIGSEGV, on_abort);
 	if (o.tap && !o.count)
 		o.count = 20000;
 	if (o.verbose)

@@ -13,7 +13,7 @@ struct sim_page {
 	u64 nr;
 	u32 cut;		/* power cut that decided the sectors below */
 	u8 decided;
-	u8 data[PAGE_SECTORS * SECTOR_SIZE];
+	_Alignas(8) u8 data[PAGE_SECTORS * SECTOR_SIZE];
 };
 
 /* One sector of one write that isn't durable: what was there before. */

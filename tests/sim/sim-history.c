@@ -56,7 +56,7 @@ static void choose_weights(struct world *w)
 	wt->fill_writes = sim_percent(r, 25) ? 0 : sim_range(r, 20, 100);
 	wt->hot = sim_range(r, 0, 90);
 	wt->no_spare_memory = sim_percent(r, 30);
-	wt->no_memory = sim_percent(r, 75) ? 0 : sim_range(r, 1, 20);
+	wt->no_memory = sim_percent(r, 70) ? 0 : sim_range(r, 1, 40);
 	wt->errors = sim_percent(r, 85) ? 0 : sim_range(r, 1, 40);
 	wt->patience = 1;
 	if (sim_percent(r, 30))

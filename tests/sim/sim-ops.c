@@ -83,6 +83,7 @@ static void read_begin(struct world *w, struct op *op)
 	op->piece = min(op->blocks, res.e.blocks);
 	if (res.mapped) {
 		op->addr = res.e.addr;
+		op->wait = sim_percent(&w->rng, 10) ? sim_below(&w->rng, 500) : 0;
 		op->phase = PH_HIT;
 		w->hits++;
 		return;
@@ -437,6 +438,10 @@ static void user_step(struct world *w)
 
 		if (op->busy || (op->kind == OP_NONE) == go_on)
 			continue;
+		if (op->phase == PH_HIT && op->wait) {
+			op->wait--;
+			continue;
+		}
 		if (go_on)
 			advance(w, op);
 		else

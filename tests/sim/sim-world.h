@@ -76,6 +76,7 @@ struct op {
 	bool fua;
 	bool zeroes;		/* DISCARD: really */
 	bool busy;		/* the core is at it */
+	u32 wait;		/* HIT: a slow device */
 	bool submitted;
 	u64 addr;		/* HIT */
 	bool has_ticket;
@@ -83,7 +84,7 @@ struct op {
 	struct vci_write w;
 	int fill, entry;
 	u32 done;		/* blocks of it that went into fills */
-	u8 data[OP_BLOCKS_MAX * 512];
+	_Alignas(8) u8 data[OP_BLOCKS_MAX * 512];
 };
 
 /* How often what happens, in this history. */

@@ -44,6 +44,8 @@ struct world {
 	u64 nr_reads, nr_writes, nr_nodes_written, nr_calls;
 	/* called while a checkpoint writes, without the lock */
 	void (*meanwhile)(struct world *w);
+	/* called before a read returns what is there then */
+	void (*in_read)(struct world *w);
 	/* what should be there, what the tree said, what was frozen */
 	struct world_map model, told, frozen;
 	bool quiet;			/* no accounting: the tree is scratch */
@@ -191,6 +193,8 @@ static int world_read(void *ctx, u64 addr, void *data)
 	if (w->fail_read && !--w->fail_read)
 		return -EIO;
 	w->nr_reads++;
+	if (w->in_read)
+		w->in_read(w);
 	memcpy(data, w->unit[world_unit(addr)], VCI_NODE_SIZE);
 	return 0;
 }

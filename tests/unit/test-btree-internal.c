@@ -109,7 +109,7 @@ static void snap_list(struct list_head *list)
 	}
 }
 
-static void for_each_list(struct vci_btree *bt, void (*fn)(struct list_head *))
+static void visit_lists(struct vci_btree *bt, void (*fn)(struct list_head *))
 {
 	unsigned int i;
 
@@ -180,11 +180,11 @@ static void test_readers_notice(u64 seed)
 	world_freeze(w);
 	for (i = 0; i < 300; i++) {
 		nr_snaps = 0;
-		for_each_list(w->bt, snap_list);
+		visit_lists(w->bt, snap_list);
 		c = world_random_change(w, 8);
 		if (world_change(w, &c))
 			world_bad(w, "change");
-		for_each_list(w->bt, compare_list);
+		visit_lists(w->bt, compare_list);
 	}
 	world_thaw(w, -EIO);
 	world_ok(w, "btree-internal:readers_notice_each_change");
@@ -261,7 +261,7 @@ static void test_small(u64 seed)
 	w->scattered = seed & 1;
 	for (round = 0; round < 25; round++) {
 		small_changes(w, 150);
-		height = max(height, (u32)w->bt->height[0]);
+		height = max_t(u32, height, w->bt->height[0]);
 		w->meanwhile = round % 4 ? small_meanwhile : NULL;
 		w->fail_write = world_rand(w, 4) ? 0 : 1 + world_rand(w, 20);
 		if (world_checkpoint(w) && w->fail_write)
@@ -296,6 +296,10 @@ static void test_grow_and_shrink(bool up, bool from_start)
 	}
 	world_check_all(w);
 	world_checkpoint(w);
+	/* 250 leaves below 32, 4 and 1 inner nodes. */
+	if (up)
+		is_u64(w->bt->stats.nr_internals, 37,
+		       "btree-internal:ascending_inserts_leave_full_inner_nodes");
 	c.op = WORLD_REMOVE;
 	for (i = 0; i < 2000; i++) {
 		c.e.off = WORLD_BASE + (from_start ? i : 1999 - i);
@@ -303,6 +307,8 @@ static void test_grow_and_shrink(bool up, bool from_start)
 		world_change(w, &c);
 		if (i % 16 == 0)
 			world_validate(w);
+		if (i % 97 == 0)
+			world_checkpoint(w);
 	}
 	ok(!w->bt->table[0] && !w->bt->height[0] && !w->bt->stats.nr_leaves &&
 	   !w->bt->stats.nr_internals, "btree-internal:removes_all_nodes_%d%d", up,
@@ -350,12 +356,15 @@ static void test_frozen_neighbour(void)
 		c.e = (struct vci_extent) { WORLD_BASE + 5 * i, WORLD_DATA + 9 * i, 2, 0, 0 };
 		world_change(w, &c);
 	}
-	world_freeze(w);
+	/* Both together would fit in one. */
 	c.op = WORLD_REMOVE;
-	for (i = 110; i < 200; i++) {
+	for (i = 40; i < 200; i++) {
 		c.e.off = WORLD_BASE + 5 * i;
+		if (i == VCI_LEAF_MAX)
+			world_freeze(w);
 		drain(w->bt);
-		world_change(w, &c);
+		if (i < VCI_LEAF_MAX || i > VCI_LEAF_MAX + 3)
+			world_change(w, &c);
 	}
 	is_u64(w->bt->stats.nr_leaves, 2, "btree-internal:frozen_neighbour_isnt_merged");
 	is_u64(w->bt->stats.clones, 2, "btree-internal:only_what_changed_was_cloned");
@@ -375,8 +384,10 @@ static void test_limbo(void)
 
 	small_changes(w, 400);
 	world_checkpoint(w);
-	small_changes(w, 100);
+	small_changes(w, 5);
 	world_freeze(w);
+	ok(!list_empty(&w->bt->clean) && !vci_btree_shrink(w->bt, 0),
+	   "btree-internal:no_eviction_in_a_checkpoint");
 	for (at = 500; at < 2500; at += 100) {
 		c.e.off = WORLD_BASE + at;
 		world_change(w, &c);
@@ -386,7 +397,6 @@ static void test_limbo(void)
 	world_validate(w);
 	ok(!vci_btree_write_frozen(w->bt, &w->root), "btree-internal:limbo_write");
 	small_changes(w, 100);
-	ok(!vci_btree_shrink(w->bt, 0), "btree-internal:no_eviction_in_a_checkpoint");
 	world_thaw(w, 0);
 	ok(list_empty(&w->bt->limbo), "btree-internal:thaw_frees_removed_nodes");
 	world_check_device(w);

@@ -176,7 +176,8 @@ static void in_writer(void)
 		nested = false;
 		return;
 	}
-	want[0] = want[1] = w->model.addr[at];
+	want[0] = w->model.addr[at];
+	want[1] = want[0];
 	if (distance < c.e.blocks) {
 		m = &w->frozen;
 		m->addr[at] = want[0];

@@ -253,6 +253,8 @@ static void test_shrink(void)
 	ok(!vci_btree_shrink(w->bt, 0), "btree:shrink_keeps_dirty_nodes");
 	world_checkpoint(w);
 	vci_btree_get_stats(w->bt, &s);
+	ok(w->nr_writes <= 4 && w->nr_nodes_written > 20,
+	   "btree:checkpoint_writes_neighbours_at_once");
 	ok(vci_btree_shrink(w->bt, s.bytes - 10000) >= 10000, "btree:shrink_frees_as_asked");
 	vci_btree_shrink(w->bt, 0);
 	vci_btree_get_stats(w->bt, &s);
@@ -270,6 +272,134 @@ static void test_shrink(void)
 	world_checkpoint(w);
 	world_check_all(w);
 	world_ok(w, "btree:shrunk_tree_is_valid");
+	world_destroy(w);
+}
+
+static void test_second_chance(void)
+{
+	struct world *w = world_create(1);
+	struct vci_btree_stats s;
+	struct vci_lookup res;
+	unsigned int kept = 0;
+	u32 i;
+
+	for (i = 0; i < WORLD_EDGE; i++)
+		change(w, WORLD_INSERT, i, 1, DATA(1) + 2 * i, 0, 0);
+	world_checkpoint(w);
+	/* All but the first leaves are loaded anew, and never looked at. */
+	vci_btree_shrink(w->bt, 0);
+	vci_btree_shrink(w->bt, 0);
+	ok(!vci_btree_load(w->bt, WORLD_BASE, WORLD_EDGE), "btree:load_a_range");
+	for (i = 0; i < 600; i += 50)
+		(void)look(w, i, 1);
+	vci_btree_get_stats(w->bt, &s);
+	vci_btree_shrink(w->bt, s.bytes - 8 * 2048);
+	for (i = 0; i < 600; i += 50)
+		kept += !vci_btree_lookup(w->bt, WORLD_BASE + i, 1, &res);
+	is_u64(kept, 12, "btree:shrink_spares_what_was_looked_up");
+	world_check_all(w);
+	world_ok(w, "btree:second_chance_tree_is_valid");
+	world_destroy(w);
+}
+
+/* ---- races of loading ---- */
+
+static u32 nr_races;
+
+/* The node that is being read comes into memory another way, and changes. */
+static void race_with_change(struct world *w)
+{
+	if (nr_races++ != 0)
+		return;
+	w->in_read = NULL;
+	change(w, WORLD_INSERT, 40, 9, DATA(40), VCI_EXT_DIRTY, 0);
+	w->in_read = race_with_change;
+}
+
+/* Its unit is used again for something else: twice, for the rule to hold. */
+static void race_with_checkpoints(struct world *w)
+{
+	u32 i;
+
+	if (nr_races++ != 0)
+		return;
+	w->in_read = NULL;
+	for (i = 0; i < 3; i++) {
+		change(w, WORLD_INSERT, 50 + i, 1, DATA(60 + i), 0, 0);
+		w->hint = 0;
+		world_checkpoint(w);
+	}
+	while (vci_btree_shrink(w->bt, 0))
+		;
+	w->in_read = race_with_checkpoints;
+}
+
+static void test_load_races(void (*race)(struct world *), const char *what)
+{
+	struct world *w = world_create(1);
+	u32 i;
+
+	for (i = 0; i < 400; i += 2)
+		change(w, WORLD_INSERT, i, 1, DATA(1) + 2 * i, 0, 0);
+	world_checkpoint(w);
+	for (i = 1; i < 6; i++) {
+		while (vci_btree_shrink(w->bt, 0))
+			;
+		/* The i-th read from now is the one that is raced with. */
+		nr_races = 1 - i;
+		w->in_read = race;
+		if (vci_btree_load(w->bt, WORLD_BASE, 8))
+			world_bad(w, "load");
+		w->in_read = NULL;
+		world_check_all(w);
+		world_checkpoint(w);
+	}
+	world_ok(w, "btree:load_races_with_%s", what);
+	for (i = 1; i < 6; i++) {
+		while (vci_btree_shrink(w->bt, 0))
+			;
+		nr_races = 1 - i;
+		w->in_read = race;
+		world_compare_walk(w, w->bt, &w->model, true);
+		w->in_read = NULL;
+		w->nr_bad = 0;	/* the model changed under it */
+		world_check_all(w);
+		world_checkpoint(w);
+	}
+	world_ok(w, "btree:walk_sleep_races_with_%s", what);
+	world_destroy(w);
+}
+
+/* ---- windows and checkpoints ---- */
+
+static void test_windows(void)
+{
+	struct world *w = world_create(1);
+	u64 root;
+
+	change(w, WORLD_INSERT, 100, 8, DATA(1), 0, 0);
+	world_freeze(w);
+	/* One window goes, another one comes: not in this checkpoint. */
+	change(w, WORLD_REMOVE, 100, 8, 0, 0, 0);
+	change(w, WORLD_INSERT, WORLD_EDGE + 5, 8, DATA(2), 0, 0);
+	ok(!vci_btree_write_frozen(w->bt, &root), "btree:write_windows");
+	w->root = root;
+	world_thaw(w, 0);
+	world_check_device(w);
+	world_checkpoint(w);
+	world_check_all(w);
+	world_ok(w, "btree:windows_are_as_of_the_freeze");
+
+	is_u64(vci_btree_dirty_nodes(w->bt), 0, "btree:nothing_is_dirty");
+	world_freeze(w);
+	ok(!vci_btree_write_frozen(w->bt, &root) && root == w->root,
+	   "btree:checkpoint_of_nothing_keeps_the_root");
+	world_thaw(w, -EIO);
+	is_u64(vci_btree_dirty_nodes(w->bt), 0, "btree:failed_nothing_dirties_nothing");
+	change(w, WORLD_INSERT, 100, 8, DATA(1), 0, 0);
+	world_checkpoint(w);
+	world_check_all(w);
+	world_ok(w, "btree:failed_nothing_leaks_nothing");
 	world_destroy(w);
 }
 
@@ -523,6 +653,10 @@ int main(void)
 	test_refusals();
 	test_ascending();
 	test_shrink();
+	test_second_chance();
+	test_load_races(race_with_change, "change");
+	test_load_races(race_with_checkpoints, "checkpoints");
+	test_windows();
 	test_damage();
 	test_deep_damage();
 	for (i = 0; i < 4; i++)

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Recovery from logs made by hand: torn, stale, forged, damaged.
+ */
+#include "rig.h"
+
+static struct rig rig;
+
+static void setup(void)
+{
+	rig_init(&rig, 4096, RIG_BACKING, 128);
+	assert(!rig_open(&rig));
+}
+
+static void teardown(void)
+{
+	rig_exit(&rig);
+}
+
+/* Where the next batch goes, if it fits into the open segment. */
+static u64 next_addr(void)
+{
+	const struct vci_log *log = &rig.c->log;
+	u32 s = log->segment;
+
+	if (s == VCI_NO_SEGMENT)
+		return vci_segment_addr(&rig.c->segments,
+					log->nr_queue ? log->queue[0] : 0);
+	return vci_segment_addr(&rig.c->segments, s) + log->used;
+}
+
+static bool opens(void)
+{
+	return !rig_open(&rig) && !vci_btree_validate(rig.c->tree);
+}
+
+static void save(u64 addr, u32 blocks, u8 *to)
+{
+	u32 i;
+
+	for (i = 0; i < blocks; i++)
+		memcpy(to + i * VCI_BLOCK_SIZE, sim_disk_peek(&rig.cache, addr + i),
+		       VCI_BLOCK_SIZE);
+}
+
+static void restore(u64 addr, u32 blocks, const u8 *from)
+{
+	u32 i;
+
+	for (i = 0; i < blocks; i++)
+		sim_disk_poke(&rig.cache, addr + i, from + i * VCI_BLOCK_SIZE);
+}
+
+static void test_plain(void)
+{
+	setup();
+	assert(!rig_fill(&rig, 0, 16));
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	ok(opens() && !rig.report.was_clean, "recovery:after_a_crash");
+	is_u64(rig.report.batches, 0, "recovery:lost_batch_is_cut_silently");
+	is_u64(rig_cached(&rig, 0, 16), 0, "recovery:nothing_was_flushed");
+	assert(!rig_fill(&rig, 0, 16) && !vci_cache_flush(rig.c) && !rig_fill(&rig, 16, 16));
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	ok(opens(), "recovery:after_a_flush");
+	is_u64(rig_cached(&rig, 0, 32), 16, "recovery:finds_what_was_flushed");
+	ok(!rig.report.log_damaged && rig.report.batches == 1, "recovery:counts_one_batch");
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	ok(opens() && rig_cached(&rig, 0, 32) == 16, "recovery:the_same_again");
+	ok(!rig_close(&rig) && !rig_verify(&rig), "recovery:closes_well");
+	teardown();
+}
+
+/* O6: one bad entry costs one entry. */
+static void test_torn_entry(void)
+{
+	u64 addr;
+
+	setup();
+	addr = next_addr();
+	assert(!rig_reserve(&rig, 0, 16) && !rig_reserve(&rig, 100, 16) &&
+	       !rig_reserve(&rig, 200, 16) && !rig_append(&rig));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, addr + VCI_UNIT_BLOCKS + 20, 7);
+	ok(opens(), "recovery:torn_entry");
+	is_u64(rig.report.torn, 1, "recovery:torn_entry_is_counted");
+	ok(rig_cached(&rig, 0, 16) == 16 && rig_cached(&rig, 200, 16) == 16,
+	   "recovery:torn_entry_spares_the_others");
+	is_u64(rig_cached(&rig, 100, 16), 0, "recovery:torn_entry_is_dropped");
+	ok(!rig.report.log_damaged, "recovery:torn_is_not_damaged");
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	ok(opens() && !rig.report.log_damaged && rig_cached(&rig, 0, 300) == 32,
+	   "recovery:torn_entry_is_forgotten");
+	teardown();
+}
+
+/* O4: batches are judged singly. */
+static void test_hole(void)
+{
+	u64 addr;
+
+	setup();
+	assert(!rig_fill(&rig, 0, 8));
+	addr = next_addr();
+	assert(!rig_fill(&rig, 100, 8) && !rig_fill(&rig, 200, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, addr, 20);
+	ok(opens(), "recovery:hole");
+	ok(rig_cached(&rig, 0, 8) == 8 && rig_cached(&rig, 200, 8) == 8,
+	   "recovery:hole_spares_the_others");
+	is_u64(rig_cached(&rig, 100, 8), 0, "recovery:hole_is_dropped");
+	ok(!rig.report.log_damaged, "recovery:hole_above_the_stamp_is_torn");
+	/* Put back what was lost: the activation has forgotten it. */
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	rig_damage(&rig, addr, 20);
+	ok(opens() && rig_cached(&rig, 100, 8) == 0, "recovery:hole_is_not_refilled");
+	teardown();
+}
+
+/* O5: below the stamp it is damage, and said so. */
+static void test_damaged_log(void)
+{
+	u64 addr;
+
+	setup();
+	addr = next_addr();
+	assert(!rig_fill(&rig, 0, 8) && !vci_cache_flush(rig.c) && !rig_fill(&rig, 100, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, addr + 40, 20);
+	ok(opens() && !rig.report.log_damaged, "recovery:damage_outside_batches");
+	rig_exit(&rig);
+	setup();
+	assert(!rig_fill(&rig, 50, 8));
+	addr = next_addr();
+	assert(!rig_fill(&rig, 0, 8) && !vci_cache_flush(rig.c) && !rig_fill(&rig, 100, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, addr, 20);
+	ok(opens() && rig.report.log_damaged, "recovery:durable_batch_is_missing");
+	is_u64(rig_cached(&rig, 0, 8), 0, "recovery:damaged_batch_is_dropped");
+	is_u64(rig_cached(&rig, 100, 8), 8, "recovery:batch_behind_the_damage_is_found");
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	ok(opens() && !rig.report.log_damaged, "recovery:damage_is_reported_once");
+	teardown();
+}
+
+/* O10: what an earlier life left behind a cut never connects. */
+static void test_old_epoch(void)
+{
+	static u8 old[16 * VCI_BLOCK_SIZE];
+	u64 first, second;
+
+	setup();
+	first = next_addr();
+	assert(!rig_fill(&rig, 0, 8));
+	second = next_addr();
+	assert(!rig_fill(&rig, 100, 8));
+	save(second, 16, old);
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	assert(opens());
+	ok(next_addr() == first, "recovery:new_life_begins_at_the_same_place");
+	assert(!rig_fill(&rig, 200, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	restore(second, 16, old);
+	ok(opens(), "recovery:batch_of_an_older_epoch");
+	is_u64(rig_cached(&rig, 200, 8), 8, "recovery:new_epoch_is_found");
+	is_u64(rig_cached(&rig, 100, 8), 0, "recovery:old_epoch_does_not_connect");
+	teardown();
+}
+
+/* A batch that the checkpoint covers, left in a segment that is in use again. */
+static void test_old_segment(void)
+{
+	static u8 old[16 * VCI_BLOCK_SIZE];
+	u64 addr;
+
+	setup();
+	assert(!rig_fill(&rig, 0, 8));
+	addr = next_addr();
+	assert(!rig_fill(&rig, 100, 8));
+	save(addr, 16, old);
+	assert(!rig_write(&rig, 100, 8, 1) && !vci_cache_checkpoint(rig.c) &&
+	       !vci_cache_checkpoint(rig.c));
+	assert(!vci_intent_count(&rig.c->intent));
+	addr = next_addr();
+	assert(!rig_fill(&rig, 200, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	/* Even where it belongs it counts no more. */
+	ok(opens(), "recovery:old_batch_in_a_new_segment");
+	is_u64(rig_cached(&rig, 100, 8), 0, "recovery:covered_batch_is_not_replayed");
+	is_u64(rig_cached(&rig, 200, 8), 8, "recovery:newer_batch_is_replayed");
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	restore(addr + 16, 16, old);
+	ok(opens() && rig_cached(&rig, 100, 8) == 0, "recovery:batch_of_another_place");
+	teardown();
+}
+
+/* User data that is a batch header, sealed for the place where it comes to lie. */
+static void forge(u64 addr, u64 epoch, u64 seq)
+{
+	struct vci_batch_info info = {
+		.seq = seq, .epoch = epoch, .addr = addr, .blocks = 16,
+		.header_blocks = VCI_UNIT_BLOCKS, .nr_entries = 1,
+		.next = { VCI_NO_SEGMENT, VCI_NO_SEGMENT, VCI_NO_SEGMENT, VCI_NO_SEGMENT },
+	};
+	struct vci_entry e = { .off = 3000, .blocks = 8, .kind = VCI_ENTRY_FILL };
+	u8 unit[VCI_UNIT_SIZE] = { 0 };
+	u32 i;
+
+	e.data_crc = vci_data_crc(unit, 8);
+	vci_batch_seal(unit, rig.c->header.uuid, &info, &e);
+	for (i = 0; i < VCI_UNIT_BLOCKS; i++) {
+		sim_disk_poke(&rig.backing, 1000 + i, unit + i * VCI_BLOCK_SIZE);
+		sim_disk_poke(&rig.backing, 1008 + i, (u8[VCI_BLOCK_SIZE]){ 0 });
+	}
+}
+
+static void test_forged(void)
+{
+	u64 addr;
+
+	setup();
+	addr = next_addr();
+	forge(addr + VCI_UNIT_BLOCKS, rig.c->log.epoch, rig.c->log.seq + 5);
+	assert(!rig_fill(&rig, 1000, 16) && !rig_fill(&rig, 2000, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	ok(opens(), "recovery:user_data_like_a_batch");
+	is_u64(rig_cached(&rig, 1000, 16), 16, "recovery:it_is_data");
+	is_u64(rig_cached(&rig, 2000, 8), 8, "recovery:batch_behind_it_is_found");
+	is_u64(rig_cached(&rig, 3000, 8), 0, "recovery:it_maps_nothing");
+	teardown();
+
+	/* Its own header torn: the epoch, which users don't see, keeps it out. */
+	setup();
+	addr = next_addr();
+	forge(addr + VCI_UNIT_BLOCKS, rig.c->log.epoch + 1, rig.c->log.seq + 5);
+	assert(!rig_fill(&rig, 1000, 16));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, addr, 20);
+	ok(opens() && rig_cached(&rig, 3000, 8) == 0, "recovery:forged_epoch_maps_nothing");
+	teardown();
+}
+
+static void test_epochs(void)
+{
+	struct vci_header before, after;
+	u32 i, found = 0, changed = 0, most = 0;
+
+	setup();
+	for (i = 0; i < 3 * VCI_EPOCHS; i++) {
+		assert(!rig_fill(&rig, i * 100, 8) && !vci_cache_flush(rig.c));
+		rig_header(&rig, &before);
+		rig_crash(&rig, SIM_CUT_LOSE_ALL);
+		assert(opens());
+		rig_header(&rig, &after);
+		changed += !!memcmp(before.modification_uuid, after.modification_uuid, 16);
+		most = max(most, after.nr_epochs);
+		found += rig_cached(&rig, 0, 4000) == (int)(i + 1) * 8;
+	}
+	is_u64(found, 3 * VCI_EPOCHS, "recovery:every_life_is_found");
+	is_u64(most, VCI_EPOCHS, "recovery:list_of_epochs_is_full");
+	is_u64(changed, 3 * VCI_EPOCHS, "recovery:every_activation_has_its_uuid");
+	ok(!rig_close(&rig) && !rig_verify(&rig), "recovery:closes_after_many_lives");
+	teardown();
+}
+
+static void test_damaged_areas(void)
+{
+	struct vci_header h;
+
+	setup();
+	assert(!rig_fill(&rig, 0, 64) && !vci_cache_checkpoint(rig.c));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_header(&rig, &h);
+	rig_damage(&rig, h.intent.addr, 100);
+	ok(opens(), "recovery:damaged_intent_block");
+	is_u64(rig_cached(&rig, 0, 64), 0, "recovery:damaged_intent_block_drops_all");
+	ok(rig.report.regions_marked == rig.c->intent.nr_regions,
+	   "recovery:damaged_intent_block_marks_all");
+	ok(!vci_cache_checkpoint(rig.c) && !vci_intent_count(&rig.c->intent),
+	   "recovery:damaged_intent_block_is_written_again");
+	assert(!rig_close(&rig));
+	rig_damage(&rig, 0, 300);
+	ok(rig_open(&rig) == -EILSEQ && rig.dmg.number == VCI_DMG_HDR_CSUM,
+	   "recovery:damaged_header_is_refused");
+	teardown();
+}
+
+/* O1 in small: each region by itself. */
+static void test_marked(void)
+{
+	u64 region;
+
+	setup();
+	region = 1ull << rig.c->header.region_blocks_log2;
+	assert(!rig_fill(&rig, 0, 64) && !rig_fill(&rig, region - 8, 16) &&
+	       !vci_cache_checkpoint(rig.c));
+	assert(!rig_write(&rig, region + 100, 1, 1));
+	assert(!rig_fill(&rig, 2 * region - 8, 16) && !vci_cache_flush(rig.c));
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	ok(opens(), "recovery:marked_region");
+	is_u64(rig.report.regions_marked, 1, "recovery:one_region_is_marked");
+	is_u64(rig_cached(&rig, 0, region), 64 + 8, "recovery:region_before_it_is_warm");
+	is_u64(rig_cached(&rig, region, region), 0, "recovery:marked_region_is_dropped");
+	is_u64(rig_cached(&rig, 2 * region, 64), 8, "recovery:entry_over_the_edge_stays_in_part");
+	teardown();
+}
+
+int main(void)
+{
+	test_plain();
+	test_torn_entry();
+	test_hole();
+	test_damaged_log();
+	test_old_epoch();
+	test_old_segment();
+	test_forged();
+	test_epochs();
+	test_damaged_areas();
+	test_marked();
+	is_u64(vci_alloc_live, 0, "recovery:frees_all");
+	return done_testing();
+}
