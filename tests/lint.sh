@@ -270,7 +270,7 @@ codespell_is_silent() {
 	local files=()
 
 	mapfile -t files < <(texts)
-	codespell --ignore-words-list="vie,fo,te,ba,inout" "${files[@]}" 2>&1
+	codespell --ignore-words-list="vie,fo,te,ba,inout,nd" "${files[@]}" 2>&1
 }
 
 module_is_silent() {

@@ -54,14 +54,14 @@ test_reads_fail() {
 	check "reads fail: the data comes from the backing device" reads_right
 	check "reads fail: then the cache is given up" wait_until 5 is_failed
 	check "reads fail: and all still works" reads_right
-	fio_verify "reads fail: verified random I/O" "$DEVICE" --size=16M
+	fio_verify "reads fail: verified random I/O" "$DEVICE" --size="$(scale 16)M"
 	stop "reads fail"
 }
 
 test_writes_fail() {
 	start
 	broken 1 error_writes
-	fio_verify "writes fail: verified random I/O" "$DEVICE" --size=16M
+	fio_verify "writes fail: verified random I/O" "$DEVICE" --size="$(scale 16)M"
 	check "writes fail: the cache is given up" wait_until 5 is_failed
 	check "writes fail: data is right" reads_right
 	stop "writes fail"

@@ -17,6 +17,14 @@ vci_format() {
 		bail_out "vci-format $1: $(cat /tmp/vci-format.log)"
 }
 
+# scale N: that much work; an eighth on a debug kernel, which is slow.
+scale() {
+	case "$VCI_KERNEL" in
+	kasan | kcsan) echo $((($1 + 7) / 8)) ;;
+	*) echo "$1" ;;
+	esac
+}
+
 # vci_stat NAME KEY: a value of the message "stats".
 vci_stat() {
 	dmsetup message "$1" 0 stats | tr ' ' '\n' | sed -n "s/^$2=//p"
