@@ -20,7 +20,7 @@ CFLAGS ?= -O2 -g
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all modules modules-check tools tests-build check check-vm demo bench \
+.PHONY: all modules modules-check tools tests-build check check-vm mutants demo bench \
 	lint install install-tools install-modules uninstall clean help FORCE
 
 all: tools
@@ -175,6 +175,11 @@ check:
 	@scripts/install-deps
 	@tests/run
 
+mutants:
+	@echo "make mutants: breaks the core on purpose; the crash simulator must notice."
+	@echo "About 5 minutes.  Each one's output: $(BUILD)/mutants/."
+	@tests/sim/mutants
+
 check-vm:
 	@echo "make check-vm: the tests in a virtual machine, about 15 minutes;"
 	@echo "with DEBUG=1 on a kernel with KASAN and lockdep.  Logs: $(BUILD)/log/."
@@ -239,6 +244,7 @@ help:
 # make check           every test; under 30 minutes on two cores
 # make check-vm        only those in a VM; about 15 minutes
 #                        DEBUG=1 on a kernel with KASAN and lockdep
+# make mutants         breaks orderings; the crash simulator must notice each
 # make lint            style, layers, static analysis; about a minute
 # make bench           measurements in a VM
 #

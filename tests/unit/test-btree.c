@@ -316,6 +316,16 @@ static void race_with_change(struct world *w)
 	w->in_read = race_with_change;
 }
 
+/* What is above it comes into memory, but not it itself. */
+static void race_with_neighbour(struct world *w)
+{
+	if (nr_races++ != 0)
+		return;
+	w->in_read = NULL;
+	change(w, WORLD_INSERT, 390, 3, DATA(41), VCI_EXT_DIRTY, 0);
+	w->in_read = race_with_neighbour;
+}
+
 /* Its unit is used again for something else: twice, for the rule to hold. */
 static void race_with_checkpoints(struct world *w)
 {
@@ -655,6 +665,7 @@ int main(void)
 	test_shrink();
 	test_second_chance();
 	test_load_races(race_with_change, "change");
+	test_load_races(race_with_neighbour, "neighbour");
 	test_load_races(race_with_checkpoints, "checkpoints");
 	test_windows();
 	test_damage();
