@@ -16,8 +16,6 @@
 
 #define NODE_ENTRIES_AT		1	/* behind the type byte */
 
-static_assert(VCI_BACKING_MAX < VCI_ADDR_MAX);
-
 static const struct vci_node_tail_disk *node_tail(const void *node)
 {
 	return node + VCI_NODE_TAIL;

@@ -32,8 +32,8 @@
 #define VCI_UNIT_SIZE		(VCI_UNIT_BLOCKS * VCI_BLOCK_SIZE)
 /* The image's size is a multiple of this: whole blocks of bitmap bits. */
 #define VCI_SIZE_GRAIN		4096u
-/* Addresses have 40 bits; images that are made are at most 64 TiB. */
-#define VCI_ADDR_MAX		0x10000000000ull
+/* Addresses have 38 bits in memory; images that are made are at most 64 TiB. */
+#define VCI_ADDR_MAX		0x4000000000ull
 #define VCI_IMAGE_MAX		0x2000000000ull
 
 /* ---- header ----------------------------------------------------------- */
