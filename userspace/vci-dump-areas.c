@@ -87,6 +87,7 @@ static void add_state(struct json_object *o, const struct vci_header *h)
 		snprintf(key, sizeof(key), "epoch_%u_ordinal", i);
 		cli_json_u64(o, key, h->epochs[i].ordinal);
 	}
+	cli_json_u64(o, "pages_checksum", h->pages_crc);
 }
 
 int dump_header(struct dump *d)

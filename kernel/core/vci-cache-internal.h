@@ -47,6 +47,7 @@ static inline spinlock_t *vci_cache_lock(struct vci_cache *c)
 /* vci-cache.c */
 int vci_cache_create(struct vci_cache **cache, const struct vci_header *h) __must_check;
 int vci_cache_flush(struct vci_cache *c) __must_check;
+u32 vci_cache_pages_crc(const struct vci_cache *c);
 int vci_cache_write_header(struct vci_cache *c, const struct vci_header *h) __must_check;
 
 /* vci-map-ops.c: changes of the tree that retry until they are done */

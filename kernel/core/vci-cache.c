@@ -241,6 +241,20 @@ int vci_cache_flush(struct vci_cache *c)
 }
 
 /**
+ * vci_cache_pages_crc() - the header's pages_crc, of all shadow pages in use
+ * @c: cache; pages of the checkpoint in progress count as written
+ *
+ * By the writer, or before there is one.
+ */
+u32 vci_cache_pages_crc(const struct vci_cache *c)
+{
+	u32 crc = vci_shadow_gens_crc(&c->segments.table, ~0u);
+
+	crc = vci_shadow_gens_crc(&c->nodes.map, crc);
+	return vci_shadow_gens_crc(&c->identity.info, crc);
+}
+
+/**
  * vci_cache_write_header() - write the header, then its backup
  * @c: cache
  * @h: what to write; becomes c->header on success

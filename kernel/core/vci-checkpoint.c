@@ -7,7 +7,8 @@
  *	3 write the changed nodes to unused units, children first
  *	4 write the changed pages of segment table, node map, info to unused slots
  *	5 flush: batches, nodes and pages are durable
- *	6 write the header, FUA: the switch; then the backup header
+ *	6 write the header, FUA: the switch; then the backup header.  It has the
+ *	  generations of the pages in use (pages_crc)
  *	7 free what only the checkpoint before needed; clear intent marks
  *
  * A crash before 6 leaves the checkpoint before; from then on there is the new
@@ -46,7 +47,7 @@ static int freeze(struct vci_cache *c, struct vci_header *h)
 	return 0;
 }
 
-static int write_pages(struct vci_cache *c, const struct vci_header *h)
+static int write_pages(struct vci_cache *c, struct vci_header *h)
 {
 	int r;
 
@@ -59,6 +60,7 @@ static int write_pages(struct vci_cache *c, const struct vci_header *h)
 	if (!r)
 		r = vci_shadow_write(&c->identity.info, c->dev, h->uuid,
 				     h->checkpoint_gen);
+	h->pages_crc = vci_cache_pages_crc(c);
 	return r;
 }
 

@@ -151,7 +151,7 @@ static void release_segments(struct vci_cache *c)
 	spin_unlock(vci_cache_lock(c));
 }
 
-static int write_pages(struct vci_cache *c, const struct vci_header *h)
+static int write_pages(struct vci_cache *c, struct vci_header *h)
 {
 	int r;
 
@@ -164,6 +164,7 @@ static int write_pages(struct vci_cache *c, const struct vci_header *h)
 	if (!r)
 		r = vci_shadow_write(&c->identity.info, c->dev, h->uuid,
 				     h->checkpoint_gen);
+	h->pages_crc = vci_cache_pages_crc(c);
 	return r;
 }
 

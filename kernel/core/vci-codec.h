@@ -58,6 +58,7 @@ struct vci_header {
 	u32 queue[VCI_QUEUE];
 	u32 nr_epochs;
 	struct vci_epoch epochs[VCI_EPOCHS];
+	u32 pages_crc;
 };
 
 int vci_header_check(const void *block, u64 device_blocks,
@@ -188,6 +189,11 @@ u32 vci_data_crc(const void *data, u32 blocks);
 int vci_page_check(const void *page, const u8 *uuid, u64 addr, u32 index,
 		   u64 max_gen, u64 *gen, struct vci_damage *dmg) __must_check;
 void vci_page_seal(void *page, const u8 *uuid, u64 addr, u32 index, u64 gen);
+/*
+ * The header's pages_crc: begins with ~0u, then the generation of each page in
+ * use, in order of page index; areas: segment table, node map, info.
+ */
+u32 vci_page_gen_crc(u32 crc, u64 gen);
 /* What intact pages hold: @nr segments in one of the segment table; samples. */
 int vci_segpage_check(const void *page, u32 nr, u32 segment_blocks,
 		      struct vci_damage *dmg) __must_check;

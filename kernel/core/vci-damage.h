@@ -42,7 +42,7 @@
 	x(BATCH_LOST,		34, "batch",	"a durable batch is missing")	\
 	x(BATCH_DATA,		35, "batch",	"wrong checksum of data")	\
 	x(PAGE_CSUM,		40, "page",	"wrong magic, place or checksum") \
-	x(PAGE_LOST,		41, "page",	"neither copy is valid")	\
+	x(PAGE_LOST,		41, "page",	"the copy in use is lost")	\
 	x(PAGE_GEN,		42, "page",	"generation is newer than the checkpoint") \
 	x(INFO_FIELD,		43, "fingerprint", "impossible value in a field") \
 	x(INTENT_CSUM,		45, "intent map", "wrong magic, place or checksum") \

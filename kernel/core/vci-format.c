@@ -29,6 +29,17 @@ struct format {
 
 /* ---- the plan --------------------------------------------------------- */
 
+/* All pages are of the first checkpoint. */
+static u32 plan_pages_crc(const struct vci_header *h)
+{
+	u32 blocks = h->segtable.blocks + h->nodemap.blocks + h->info.blocks;
+	u32 i, crc = ~0u;
+
+	for (i = 0; i < blocks / VCI_PAGE_BLOCKS; i++)
+		crc = vci_page_gen_crc(crc, FORMAT_GEN);
+	return crc;
+}
+
 /**
  * vci_format_plan() - what the header of a new image will be
  * @p: what is wanted
@@ -66,6 +77,7 @@ int vci_format_plan(const struct vci_format_params *p, u64 device_blocks,
 	h->root = h->nodes.addr;
 	h->write_gen = FORMAT_GEN;
 	h->checkpoint_gen = FORMAT_GEN;
+	h->pages_crc = plan_pages_crc(h);
 	h->log_segment = VCI_NO_SEGMENT;
 	for (i = 0; i < VCI_QUEUE; i++)
 		h->queue[i] = VCI_NO_SEGMENT;

@@ -79,6 +79,7 @@ static void header_decode_state(const struct vci_header_disk *d,
 		h->epochs[i].epoch = le64_to_cpu(d->epochs[i].epoch);
 		h->epochs[i].ordinal = le32_to_cpu(d->epochs[i].ordinal);
 	}
+	h->pages_crc = le32_to_cpu(d->pages_crc);
 }
 
 /* ---- encoding --------------------------------------------------------- */
@@ -149,6 +150,7 @@ static void header_encode_state(const struct vci_header *h,
 		d->epochs[i].epoch = cpu_to_le64(h->epochs[i].epoch);
 		d->epochs[i].ordinal = cpu_to_le32(h->epochs[i].ordinal);
 	}
+	d->pages_crc = cpu_to_le32(h->pages_crc);
 }
 
 /**
@@ -235,7 +237,7 @@ static int header_check_zeros(const struct vci_header_disk *d,
 	if (le32_to_cpu(d->nr_epochs) > VCI_EPOCHS)
 		return field_damaged(dmg, le32_to_cpu(d->nr_epochs), VCI_EPOCHS);
 	unused = (const u8 *)&d->epochs[le32_to_cpu(d->nr_epochs)];
-	if (memchr_inv(unused, 0, d->reserved - unused))
+	if (memchr_inv(unused, 0, (const u8 *)&d->epochs[VCI_EPOCHS] - unused))
 		return field_damaged(dmg, 0, 0);
 	return 0;
 }

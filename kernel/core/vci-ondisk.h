@@ -119,7 +119,8 @@ struct vci_header_disk {
 	__le32	queue[VCI_QUEUE];
 	__le32	nr_epochs;
 	struct vci_epoch_disk epochs[VCI_EPOCHS];
-	u8	reserved[116];
+	__le32	pages_crc;	/* of the generations of all pages in use */
+	u8	reserved[112];
 	__le32	crc;		/* crc32c of the 508 bytes before */
 } __packed;
 
@@ -135,6 +136,7 @@ static_assert(offsetof(struct vci_header_disk, uuid) == 41);
 static_assert(offsetof(struct vci_header_disk, modification_uuid) == 57);
 static_assert(offsetof(struct vci_header_disk, pad) == 73);
 static_assert(offsetof(struct vci_header_disk, ext_magic) == 80);
+static_assert(offsetof(struct vci_header_disk, pages_crc) == 392);
 static_assert(offsetof(struct vci_header_disk, crc) == 508);
 
 /* Block 1: written by vci-format alone, so it needs no atomicity. */

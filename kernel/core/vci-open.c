@@ -42,6 +42,21 @@ static int bind_backing(const struct vci_open_params *p, struct vci_header *h,
 	return 0;
 }
 
+/*
+ * A page whose newer slot has rotted was loaded as of an older checkpoint: what
+ * is in use would be called free (law 3).
+ */
+static int check_pages(const struct vci_cache *c, const struct vci_header *h,
+		       struct vci_damage *dmg)
+{
+	u32 crc = vci_cache_pages_crc(c);
+
+	if (crc == h->pages_crc)
+		return 0;
+	return vci_damaged(dmg, VCI_DMG_PAGE_LOST, h->segtable.addr, crc, h->pages_crc,
+			   -EILSEQ);
+}
+
 static int load(struct vci_cache *c, const struct vci_header *h, struct vci_damage *dmg)
 {
 	int r;
@@ -58,6 +73,8 @@ static int load(struct vci_cache *c, const struct vci_header *h, struct vci_dama
 	if (!r)
 		r = vci_shadow_load(&c->identity.info, c->dev, h->uuid,
 				    h->checkpoint_gen, dmg);
+	if (!r)
+		r = check_pages(c, h, dmg);
 	if (!r)
 		r = vci_btree_open(c->tree, h->root, h->nr_extents);
 	return r;

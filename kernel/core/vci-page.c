@@ -4,7 +4,8 @@
  * segment table and info pages hold.
  *
  * A page has two slots.  Each slot is judged alone; of the intact ones whose
- * generation doesn't exceed the header's checkpoint_gen the newer counts.
+ * generation doesn't exceed the header's checkpoint_gen the newer counts, if the
+ * generations of all pages are those that the header knows.
  */
 #include "vci-codec.h"
 
@@ -93,6 +94,20 @@ void vci_page_seal(void *page, const u8 *uuid, u64 addr, u32 index, u64 gen)
 	d->index = cpu_to_le32(index);
 	d->reserved = 0;
 	d->crc = cpu_to_le32(page_crc(d, uuid, addr));
+}
+
+/**
+ * vci_page_gen_crc() - add a page in use to the header's pages_crc
+ * @crc: of the pages before it; ~0u if it is the first
+ * @gen: its generation
+ *
+ * Return: the checksum with it.
+ */
+u32 vci_page_gen_crc(u32 crc, u64 gen)
+{
+	const __le64 gen_le = cpu_to_le64(gen);
+
+	return crc32c(crc, &gen_le, sizeof(gen_le));
 }
 
 static bool segment_ok(const struct vci_segment_disk *s, u32 segment_blocks)

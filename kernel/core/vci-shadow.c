@@ -29,7 +29,8 @@ int vci_shadow_init(struct vci_shadow *s, const struct vci_area *area)
 	s->dirty = kvcalloc(longs, sizeof(long), GFP_KERNEL);
 	s->writing = kvcalloc(longs, sizeof(long), GFP_KERNEL);
 	s->slot = kvcalloc(longs, sizeof(long), GFP_KERNEL);
-	if (s->data && s->frozen && s->dirty && s->writing && s->slot)
+	s->gen = kvcalloc(s->nr_pages, sizeof(*s->gen), GFP_KERNEL);
+	if (s->data && s->frozen && s->dirty && s->writing && s->slot && s->gen)
 		return 0;
 	vci_shadow_destroy(s);
 	return -ENOMEM;
@@ -46,6 +47,7 @@ void vci_shadow_destroy(struct vci_shadow *s)
 	kvfree(s->dirty);
 	kvfree(s->writing);
 	kvfree(s->slot);
+	kvfree(s->gen);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -85,6 +87,7 @@ static int load_page(struct vci_shadow *s, struct vci_dev *dev, const u8 *uuid,
 	if (!best)
 		return vci_damaged(dmg, VCI_DMG_PAGE_LOST, page_addr(s, i, 0), 0, 0,
 				   -EILSEQ);
+	s->gen[i] = best;
 	return 0;
 }
 
@@ -95,6 +98,9 @@ static int load_page(struct vci_shadow *s, struct vci_dev *dev, const u8 *uuid,
  * @uuid: of the image
  * @max_gen: the header's checkpoint_gen; newer pages are of an unfinished one
  * @dmg: what is wrong, if -EILSEQ
+ *
+ * That none of the pages is older than it should be is told by
+ * vci_shadow_gens_crc() of all areas alone.
  *
  * May sleep.  Return: 0, -EILSEQ, -ENOMEM or the device's error.
  */
@@ -161,6 +167,7 @@ int vci_shadow_write(struct vci_shadow *s, struct vci_dev *dev, const u8 *uuid,
 
 	if (!p)
 		return -ENOMEM;
+	s->writing_gen = gen;
 	for (i = find_next_bit(s->writing, s->nr_pages, 0); i < s->nr_pages && !r;
 	     i = find_next_bit(s->writing, s->nr_pages, i + 1)) {
 		u64 addr = page_addr(s, i, !test_bit(i, s->slot));
@@ -172,6 +179,23 @@ int vci_shadow_write(struct vci_shadow *s, struct vci_dev *dev, const u8 *uuid,
 	}
 	kvfree(p);
 	return r;
+}
+
+/**
+ * vci_shadow_gens_crc() - add the area's pages to the header's pages_crc
+ * @s: area, loaded or written; pages of the checkpoint in progress count as new
+ * @crc: of the areas before it; ~0u if it is the first
+ *
+ * Return: the checksum with it.
+ */
+u32 vci_shadow_gens_crc(const struct vci_shadow *s, u32 crc)
+{
+	u32 i;
+
+	for (i = 0; i < s->nr_pages; i++)
+		crc = vci_page_gen_crc(crc, test_bit(i, s->writing) ? s->writing_gen :
+				       s->gen[i]);
+	return crc;
 }
 
 /**
@@ -188,6 +212,7 @@ void vci_shadow_commit(struct vci_shadow *s)
 			__clear_bit(i, s->slot);
 		else
 			__set_bit(i, s->slot);
+		s->gen[i] = s->writing_gen;
 		__clear_bit(i, s->writing);
 	}
 }

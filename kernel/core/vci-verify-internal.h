@@ -45,6 +45,7 @@ int vci_verify_tree(struct verify *v) __must_check;
 int vci_verify_lru_add(struct verify *v, u64 addr, u64 prev, u64 next) __must_check;
 void vci_verify_lru(struct verify *v);
 /* Segment table, node map, info (vci-verify-pages.c). */
+int vci_verify_page_gens(struct verify *v) __must_check;
 int vci_verify_load_nodemap(struct verify *v) __must_check;
 void vci_verify_nodemap(struct verify *v);
 int vci_verify_segments(struct verify *v) __must_check;

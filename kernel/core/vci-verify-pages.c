@@ -7,18 +7,18 @@
 
 /*
  * Reads page @index of an area into v->buf; *@page: its slot that counts, NULL
- * if there is none.  That the other one is damaged or of an unfinished
- * checkpoint is how shadow pages are.
+ * if there is none; *@newest: its generation, 0 then.  That the other one is
+ * damaged or of an unfinished checkpoint is how shadow pages are.
  */
-static int page_read(struct verify *v, const struct vci_area *a, u32 index,
-		     const struct vci_page_disk **page)
+static int page_find(struct verify *v, const struct vci_area *a, u32 index,
+		     const struct vci_page_disk **page, u64 *newest)
 {
-	u64 addr = a->addr + (u64)index * VCI_PAGE_BLOCKS;
-	u64 gen, newest = 0;
+	u64 addr = a->addr + (u64)index * VCI_PAGE_BLOCKS, gen;
 	unsigned int slot;
 	int err;
 
 	*page = NULL;
+	*newest = 0;
 	err = vci_read(v->p->dev, addr, VCI_PAGE_BLOCKS, v->buf);
 	if (err)
 		return err;
@@ -27,14 +27,73 @@ static int page_read(struct verify *v, const struct vci_area *a, u32 index,
 
 		if (vci_page_check(candidate, v->h->uuid,
 				   addr + slot * VCI_UNIT_BLOCKS, index,
-				   v->h->checkpoint_gen, &gen, NULL) || gen <= newest)
+				   v->h->checkpoint_gen, &gen, NULL) || gen <= *newest)
 			continue;
-		newest = gen;
+		*newest = gen;
 		*page = candidate;
 	}
-	if (!*page)
-		vci_verify_report(v, VCI_DMG_PAGE_LOST, addr, 0, 0);
 	return 0;
+}
+
+/* The same, where none is a finding. */
+static int page_read(struct verify *v, const struct vci_area *a, u32 index,
+		     const struct vci_page_disk **page)
+{
+	u64 gen;
+	int err = page_find(v, a, index, page, &gen);
+
+	if (!err && !*page)
+		vci_verify_report(v, VCI_DMG_PAGE_LOST,
+				  a->addr + (u64)index * VCI_PAGE_BLOCKS, 0, 0);
+	return err;
+}
+
+/* ---- generations ------------------------------------------------------ */
+
+/* *@lost: a page has no slot that counts. */
+static int area_gens_crc(struct verify *v, const struct vci_area *a, u32 *crc,
+			 bool *lost)
+{
+	const struct vci_page_disk *page;
+	u64 gen;
+	u32 i;
+	int err;
+
+	for (i = 0; i < a->blocks / VCI_PAGE_BLOCKS; i++) {
+		err = page_find(v, a, i, &page, &gen);
+		if (err)
+			return err;
+		*lost |= !page;
+		*crc = vci_page_gen_crc(*crc, gen);
+	}
+	return 0;
+}
+
+/**
+ * vci_verify_page_gens() - are the pages that count those the header relied on?
+ * @v: the walk
+ *
+ * If they aren't, the newer slot of a page is damaged, and the older one looks
+ * as if it counted.  A page without any is told when it is read.
+ *
+ * Return: 0, or an error of the device.
+ */
+int vci_verify_page_gens(struct verify *v)
+{
+	const struct vci_header *h = v->h;
+	bool lost = false;
+	u32 crc = ~0u;
+	int err;
+
+	err = area_gens_crc(v, &h->segtable, &crc, &lost);
+	if (!err)
+		err = area_gens_crc(v, &h->nodemap, &crc, &lost);
+	if (!err)
+		err = area_gens_crc(v, &h->info, &crc, &lost);
+	if (!err && !lost && crc != h->pages_crc)
+		vci_verify_report(v, VCI_DMG_PAGE_LOST, h->segtable.addr, crc,
+				  h->pages_crc);
+	return err;
 }
 
 /* ---- node map --------------------------------------------------------- */

@@ -308,6 +308,8 @@ static int verify_areas(struct verify *v)
 	if (!err)
 		err = verify_intent(v);
 	if (!err)
+		err = vci_verify_page_gens(v);
+	if (!err)
 		err = vci_verify_info(v);
 	if (!err)
 		err = vci_verify_load_nodemap(v);

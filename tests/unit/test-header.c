@@ -45,6 +45,7 @@ static void make_header(struct vci_header *h)
 	h->nr_epochs = 2;
 	h->epochs[0] = (struct vci_epoch) { 11, 0 };
 	h->epochs[1] = (struct vci_epoch) { 12, 4 };
+	h->pages_crc = 0x89abcdef;
 }
 
 static void test_round_trip(void)
@@ -54,6 +55,7 @@ static void test_round_trip(void)
 
 	make_header(&h);
 	vci_header_seal(&h, block);
+	ok(!memcmp(block + 392, "\xef\xcd\xab\x89", 4), "header:place_of_pages_crc");
 	memset(&got, 0, sizeof(got));
 	ok(!vci_header_check(block, DEVICE_BLOCKS, &got, NULL), "header:sealed_passes");
 	vci_header_seal(&got, again);
@@ -206,7 +208,8 @@ static const struct byte_case byte_cases[] = {
 	{ "any_byte", 61, false, VCI_DMG_HDR_CSUM, -EILSEQ },
 	{ "pad", 73, true, VCI_DMG_HDR_FIELD, -EILSEQ },
 	{ "pad_end", 79, true, VCI_DMG_HDR_FIELD, -EILSEQ },
-	{ "reserved", offsetof(struct vci_header_disk, reserved), true,
+	{ "unused_epoch", 391, true, VCI_DMG_HDR_FIELD, -EILSEQ },
+	{ "reserved", 396, true,
 	  VCI_DMG_HDR_FIELD, -EILSEQ },
 	{ "reserved_end", 507, true, VCI_DMG_HDR_FIELD, -EILSEQ },
 };

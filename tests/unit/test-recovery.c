@@ -284,6 +284,78 @@ static void test_damaged_areas(void)
 	teardown();
 }
 
+/*
+ * Law 3: the newer slot of a page rots, the older one is whole, but of a time
+ * when what is in use now was free.
+ */
+static void rot(struct vci_shadow *s, const char *area)
+{
+	u64 addr = s->area.addr + test_bit(0, s->slot) * VCI_UNIT_BLOCKS;
+	u64 unused = s->area.addr + !test_bit(0, s->slot) * VCI_UNIT_BLOCKS;
+	u64 gen, max_gen = rig.c->header.checkpoint_gen;
+	u8 unit[VCI_UNIT_SIZE];
+
+	save(unused, VCI_UNIT_BLOCKS, unit);
+	ok(!vci_page_check(unit, rig.c->header.uuid, unused, 0, max_gen, &gen, NULL) &&
+	   gen < s->gen[0], "recovery:%s_has_an_older_page", area);
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	ok(!rig_verify(&rig), "recovery:%s_is_whole", area);
+	rig_damage(&rig, addr, 100);
+	ok(rig_open(&rig) == -EILSEQ && rig.dmg.number == VCI_DMG_PAGE_LOST,
+	   "recovery:%s_rotted_is_refused", area);
+	ok(rig_verify(&rig) > 0 && strstr(rig.finding, "corrupt page"),
+	   "recovery:%s_rotted_is_found", area);
+	rig_damage(&rig, addr, 100);
+	rig_damage(&rig, unused, 100);
+	ok(opens(), "recovery:%s_rotted_in_its_unused_slot_opens", area);
+}
+
+static void test_rotted_pages(void)
+{
+	int i;
+
+	setup();
+	rig.no_data = true;
+	for (i = 0; i < 3; i++)
+		assert(!rig_fill(&rig, i * 1000, 64) && !vci_cache_checkpoint(rig.c));
+	rot(&rig.c->segments.table, "segment_table");
+	for (i = 0; i < 3; i++)
+		assert(!rig_fill(&rig, 5000 + i * 1000, 64) && !vci_cache_checkpoint(rig.c));
+	rot(&rig.c->nodes.map, "node_map");
+	/* What was written last is sampled. */
+	for (i = 0; i < 3; i++)
+		assert(!rig_write(&rig, 300 + i * 5000, 8, i) &&
+		       !vci_cache_checkpoint(rig.c) && !vci_cache_checkpoint(rig.c));
+	rot(&rig.c->identity.info, "info");
+	ok(!rig_close(&rig) && !rig_verify(&rig), "recovery:rotted_closes_well");
+	teardown();
+}
+
+/* A checkpoint without memory: what it wrote counts neither now nor later. */
+static void test_aborted(void)
+{
+	u32 i, aborted = 0, opened = 0, whole = 0;
+
+	setup();
+	for (i = 1; i <= 16; i++) {
+		assert(!rig_fill(&rig, i * 100, 8));
+		vci_alloc_fail_at = i / 2 + 1;
+		aborted += vci_cache_checkpoint(rig.c) == -ENOMEM;
+		vci_alloc_fail_at = 0;
+		/* Every other one is tried again. */
+		if (i % 2)
+			assert(!rig_fill(&rig, i * 100 + 50, 8) &&
+			       !vci_cache_checkpoint(rig.c));
+		rig_crash(&rig, SIM_CUT_KEEP_ALL);
+		whole += !rig_verify(&rig);
+		opened += opens();
+	}
+	ok(aborted >= 6, "recovery:checkpoints_without_memory");
+	is_u64(opened, i - 1, "recovery:opens_after_aborted_checkpoints");
+	is_u64(whole, i - 1, "recovery:whole_after_aborted_checkpoints");
+	teardown();
+}
+
 /* O1 in small: each region by itself. */
 static void test_marked(void)
 {
@@ -315,6 +387,8 @@ int main(void)
 	test_forged();
 	test_epochs();
 	test_damaged_areas();
+	test_rotted_pages();
+	test_aborted();
 	test_marked();
 	is_u64(vci_alloc_live, 0, "recovery:frees_all");
 	return done_testing();

@@ -137,12 +137,12 @@ int main(void)
 	test_checkpoints();
 	test_damage();
 	vci_segments_destroy(&t);
-	for (i = 1; i <= 6; i++) {
+	for (i = 1; i <= 7; i++) {
 		vci_alloc_fail_at = i;
 		if (vci_segments_init(&t, &h) != -ENOMEM)
 			break;
 	}
-	is_u64(i, 7, "segment:init_without_memory");
+	is_u64(i, 8, "segment:init_without_memory");
 	vci_alloc_fail_at = 0;
 	is_u64(vci_alloc_live, 0, "segment:frees_all");
 	rig_exit(&rig);

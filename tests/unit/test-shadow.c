@@ -73,6 +73,28 @@ static void test_unfinished(void)
 	ok(!load(4) && s.data[6] == 0, "shadow:page_before_both_tries_is_whole");
 }
 
+static void test_generations(void)
+{
+	u32 crc = vci_shadow_gens_crc(&s, ~0u), i, want = ~0u;
+
+	for (i = 0; i < s.nr_pages; i++)
+		want = vci_page_gen_crc(want, i ? 1 : 5);
+	ok(!load(5) && s.gen[0] == 5, "shadow:loads_the_generation");
+	is_u64(vci_shadow_gens_crc(&s, ~0u), want, "shadow:checksum_of_generations");
+	change(7, 1);
+	is_u64(vci_shadow_gens_crc(&s, ~0u), want, "shadow:changed_page_is_not_new_yet");
+	ok(!write(6), "shadow:writes_a_generation");
+	crc = vci_shadow_gens_crc(&s, ~0u);
+	ok(crc != want && s.gen[0] == 5, "shadow:written_page_counts_as_new");
+	vci_shadow_commit(&s);
+	ok(vci_shadow_gens_crc(&s, ~0u) == crc && s.gen[0] == 6,
+	   "shadow:so_it_does_after_the_switch");
+	ok(!load(6) && vci_shadow_gens_crc(&s, ~0u) == crc, "shadow:loads_the_same");
+	rig_damage(&rig, h.segtable.addr + test_bit(0, s.slot) * VCI_UNIT_BLOCKS, 50);
+	ok(!load(6) && vci_shadow_gens_crc(&s, ~0u) == want,
+	   "shadow:older_slot_is_told_by_its_generation");
+}
+
 static void test_damage(void)
 {
 	u32 slot;
@@ -110,17 +132,18 @@ int main(void)
 	rig_header(&rig, &h);
 	test_checkpoints();
 	test_unfinished();
+	test_generations();
 	test_damage();
 	h.segtable = h.nodemap;
 	test_errors();
 	vci_shadow_destroy(&s);
 	is_u64(vci_alloc_live, 0, "shadow:destroy_frees_all");
-	for (i = 1; i <= 5; i++) {
+	for (i = 1; i <= 6; i++) {
 		vci_alloc_fail_at = i;
 		if (vci_shadow_init(&s, &h.segtable) != -ENOMEM)
 			break;
 	}
-	is_u64(i, 6, "shadow:init_without_memory");
+	is_u64(i, 7, "shadow:init_without_memory");
 	vci_alloc_fail_at = 0;
 	is_u64(vci_alloc_live, 0, "shadow:init_without_memory_frees_all");
 	rig_exit(&rig);

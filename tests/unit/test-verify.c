@@ -246,6 +246,52 @@ static void mutate_info_lost(struct world *w)
 	flip(w, w->h.info.addr, 100);
 }
 
+/* The header's pages_crc if page 0 of one area is of the second checkpoint. */
+static u32 second_crc(const struct vci_header *h, const struct vci_area *newer)
+{
+	const struct vci_area *areas[] = { &h->segtable, &h->nodemap, &h->info };
+	u32 crc = ~0u, i, k;
+
+	for (k = 0; k < ARRAY_SIZE(areas); k++)
+		for (i = 0; i < areas[k]->blocks / VCI_PAGE_BLOCKS; i++)
+			crc = vci_page_gen_crc(crc, !i && areas[k] == newer ? 2 : 1);
+	return crc;
+}
+
+/* A second checkpoint that wrote a page into its second slot. */
+static void second_checkpoint(struct world *w, const struct vci_area *a)
+{
+	struct vci_page_disk *p = mem_block(&w->m, a->addr + VCI_UNIT_BLOCKS);
+
+	memcpy(p, mem_block(&w->m, a->addr), sizeof(*p));
+	vci_page_seal(p, w->h.uuid, a->addr + VCI_UNIT_BLOCKS, 0, 2);
+	w->h.checkpoint_gen = 2;
+	w->h.pages_crc = second_crc(&w->h, a);
+	image_reseal_header(&w->m, &w->h);
+}
+
+/* Its slot rots; the first checkpoint's, though whole, doesn't count. */
+static void rot(struct world *w, const struct vci_area *a)
+{
+	second_checkpoint(w, a);
+	flip(w, a->addr + VCI_UNIT_BLOCKS, 100);
+}
+
+static void mutate_segtable_rotted(struct world *w)
+{
+	rot(w, &w->h.segtable);
+}
+
+static void mutate_nodemap_rotted(struct world *w)
+{
+	rot(w, &w->h.nodemap);
+}
+
+static void mutate_info_rotted(struct world *w)
+{
+	rot(w, &w->h.info);
+}
+
 static void mutate_info_field(struct world *w)
 {
 	image_page(&w->m, &w->h.info, 0)->payload[0] = 200;
@@ -583,6 +629,9 @@ static const struct mutation mutations[] = {
 	M(segtable_lost, VCI_DMG_PAGE_LOST, 0),
 	M(nodemap_lost, VCI_DMG_PAGE_LOST, 0),
 	M(info_lost, VCI_DMG_PAGE_LOST, 0),
+	M(segtable_rotted, VCI_DMG_PAGE_LOST, 0),
+	M(nodemap_rotted, VCI_DMG_PAGE_LOST, 0),
+	M(info_rotted, VCI_DMG_PAGE_LOST, 0),
 	M(info_field, VCI_DMG_INFO_FIELD, 0),
 	M(segment_state, VCI_DMG_SEG_STATE, 0),
 	M(segment_live, VCI_DMG_SEG_LIVE, 0),
@@ -699,6 +748,20 @@ static void test_backup_one_behind(void)
 	vci_header_seal(&w->h, mem_block(&w->m, 0));
 	verify(w, NULL, &s);
 	ok(!s.err && !s.r.nr_findings, "verify:backup_one_write_behind_is_how_a_crash_leaves_it");
+	world_destroy(w);
+}
+
+static void test_second_slots(void)
+{
+	struct world *w = world_create();
+	struct seen s = { .loud = true };
+
+	second_checkpoint(w, &w->h.segtable);
+	verify(w, NULL, &s);
+	ok(!s.err && !s.r.nr_findings, "verify:page_in_its_second_slot_is_good");
+	flip(w, w->h.segtable.addr, 100);
+	verify(w, NULL, &s);
+	ok(!s.err && !s.r.nr_findings, "verify:damage_in_the_unused_slot_is_none");
 	world_destroy(w);
 }
 
@@ -909,6 +972,7 @@ int main(int argc, char **argv)
 	test_mutations();
 	test_cannot_tell();
 	test_backup_one_behind();
+	test_second_slots();
 	test_unclean();
 	test_data();
 	test_io_errors();
