@@ -107,6 +107,19 @@ static int begin(struct vci_cache *c, struct vci_header *h)
 	return r;
 }
 
+/*
+ * Steps 5 and 6.  Whatever error the device calls it: what is durable, and which
+ * header counts, isn't known after it, so there is no second try.
+ */
+static int switch_to(struct vci_cache *c, const struct vci_header *h)
+{
+	int r = vci_flush(c->dev);
+
+	if (!r)
+		r = vci_cache_write_header(c, h);
+	return r ? -EIO : 0;
+}
+
 /**
  * vci_cache_checkpoint() - make the state of now what recovery begins with
  * @c: cache
@@ -130,9 +143,7 @@ int vci_cache_checkpoint(struct vci_cache *c)
 	if (!r)
 		r = write_pages(c, &h);
 	if (!r)
-		r = vci_flush(c->dev);
-	if (!r)
-		r = vci_cache_write_header(c, &h);
+		r = switch_to(c, &h);
 	if (r)
 		return give_up(c, r);
 	commit(c, &h);
