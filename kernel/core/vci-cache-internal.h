@@ -50,6 +50,9 @@ int vci_cache_flush(struct vci_cache *c) __must_check;
 u32 vci_cache_pages_crc(const struct vci_cache *c);
 int vci_cache_write_header(struct vci_cache *c, const struct vci_header *h) __must_check;
 
+/* vci-checkpoint.c */
+int vci_cache_write_pages(struct vci_cache *c, struct vci_header *h) __must_check;
+
 /* vci-map-ops.c: changes of the tree that retry until they are done */
 enum vci_change_kind {
 	VCI_CHANGE_INSERT, VCI_CHANGE_FILL, VCI_CHANGE_REMOVE,

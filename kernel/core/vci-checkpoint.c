@@ -47,7 +47,15 @@ static int freeze(struct vci_cache *c, struct vci_header *h)
 	return 0;
 }
 
-static int write_pages(struct vci_cache *c, struct vci_header *h)
+/**
+ * vci_cache_write_pages() - write what changed of the shadow-paged areas
+ * @c: cache; segment table and fingerprint are frozen
+ * @h: header that will point to them; its checksum of the pages is set
+ *
+ * By the writer, when all nodes have their places.  May sleep.  Durable with the
+ * next flush.  Return: 0, -ENOMEM or the device's error.
+ */
+int vci_cache_write_pages(struct vci_cache *c, struct vci_header *h)
 {
 	int r;
 
@@ -141,7 +149,7 @@ int vci_cache_checkpoint(struct vci_cache *c)
 		return r;
 	r = vci_btree_write_frozen(c->tree, &h.root);
 	if (!r)
-		r = write_pages(c, &h);
+		r = vci_cache_write_pages(c, &h);
 	if (!r)
 		r = switch_to(c, &h);
 	if (r)

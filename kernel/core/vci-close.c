@@ -153,19 +153,9 @@ static void release_segments(struct vci_cache *c)
 
 static int write_pages(struct vci_cache *c, struct vci_header *h)
 {
-	int r;
-
 	release_segments(c);
-	vci_shadow_freeze(&c->nodes.map);
 	vci_identity_freeze(&c->identity, &c->intent);
-	r = vci_shadow_write(&c->segments.table, c->dev, h->uuid, h->checkpoint_gen);
-	if (!r)
-		r = vci_shadow_write(&c->nodes.map, c->dev, h->uuid, h->checkpoint_gen);
-	if (!r)
-		r = vci_shadow_write(&c->identity.info, c->dev, h->uuid,
-				     h->checkpoint_gen);
-	h->pages_crc = vci_cache_pages_crc(c);
-	return r;
+	return vci_cache_write_pages(c, h);
 }
 
 static int write_clean(struct closing *cl)
