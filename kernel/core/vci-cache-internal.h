@@ -72,8 +72,7 @@ int vci_cache_change(struct vci_cache *c, struct vci_change *ch) __must_check;
 int vci_cache_unmap(struct vci_cache *c, u64 off, u64 blocks, bool clean_only) __must_check;
 
 /* vci-recovery.c */
-int vci_recover(struct vci_cache *c, struct vci_open_report *report,
-		struct vci_damage *dmg) __must_check;
+int vci_recover(struct vci_cache *c, struct vci_open_report *report) __must_check;
 
 /* vci-reclaim.c */
 int vci_reclaim(struct vci_cache *c, u32 segments) __must_check;

@@ -186,6 +186,7 @@ u32 vci_data_crc(const void *data, u32 blocks);
 
 /* ---- shadow pages (vci-page.c) and intent blocks (vci-intentblk.c) ---- */
 
+u32 vci_block_crc(const void *block, unsigned int bytes, const u8 *uuid, u64 addr);
 int vci_page_check(const void *page, const u8 *uuid, u64 addr, u32 index,
 		   u64 max_gen, u64 *gen, struct vci_damage *dmg) __must_check;
 void vci_page_seal(void *page, const u8 *uuid, u64 addr, u32 index, u64 gen);

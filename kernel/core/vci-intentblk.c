@@ -7,19 +7,7 @@
  */
 #include "vci-codec.h"
 
-static u32 intent_crc(const struct vci_intent_disk *d, const u8 *uuid, u64 addr)
-{
-	const __le64 addr_le = cpu_to_le64(addr);
-	const __le32 zero = 0;
-	const u8 *rest = (const u8 *)d + offsetofend(struct vci_intent_disk, crc);
-	u32 crc;
-
-	crc = crc32c(~0u, uuid, 16);
-	crc = crc32c(crc, &addr_le, sizeof(addr_le));
-	crc = crc32c(crc, &d->magic, sizeof(d->magic));
-	crc = crc32c(crc, &zero, sizeof(zero));
-	return crc32c(crc, rest, sizeof(*d) - offsetofend(struct vci_intent_disk, crc));
-}
+static_assert(offsetof(struct vci_intent_disk, crc) == sizeof(__le32));
 
 /**
  * vci_intent_check() - judge a block of the intent map
@@ -36,7 +24,7 @@ int vci_intent_check(const void *block, const u8 *uuid, u64 addr, u32 index,
 {
 	const struct vci_intent_disk *d = block;
 	u32 crc = le32_to_cpu(d->crc);
-	u32 want = intent_crc(d, uuid, addr);
+	u32 want = vci_block_crc(d, sizeof(*d), uuid, addr);
 
 	if (le32_to_cpu(d->magic) != VCI_INTENT_MAGIC)
 		return vci_damaged(dmg, VCI_DMG_INTENT_CSUM, addr,
@@ -65,5 +53,5 @@ void vci_intent_seal(void *block, const u8 *uuid, u64 addr, u32 index)
 	memset(d, 0, offsetof(struct vci_intent_disk, bits));
 	d->magic = cpu_to_le32(VCI_INTENT_MAGIC);
 	d->index = cpu_to_le32(index);
-	d->crc = cpu_to_le32(intent_crc(d, uuid, addr));
+	d->crc = cpu_to_le32(vci_block_crc(d, sizeof(*d), uuid, addr));
 }

@@ -177,7 +177,7 @@ static int activate(struct vci_cache *c, const struct vci_open_params *p,
 	if (!r)
 		r = load(c, &c->header, dmg);
 	if (!r && !report->was_clean)
-		r = vci_recover(c, report, dmg);
+		r = vci_recover(c, report);
 	if (!r)
 		r = check_identity(c, report, why);
 	if (r)

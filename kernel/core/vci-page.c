@@ -9,19 +9,30 @@
  */
 #include "vci-codec.h"
 
-static u32 page_crc(const struct vci_page_disk *d, const u8 *uuid, u64 addr)
+/**
+ * vci_block_crc() - checksum of a block that begins with a magic and the checksum
+ * @block: the block
+ * @bytes: its size
+ * @uuid: of the image
+ * @addr: where it lies
+ *
+ * Return: crc32c over @uuid, @addr and the block with the checksum's field 0.
+ */
+u32 vci_block_crc(const void *block, unsigned int bytes, const u8 *uuid, u64 addr)
 {
 	const __le64 addr_le = cpu_to_le64(addr);
 	const __le32 zero = 0;
-	const u8 *rest = (const u8 *)d + offsetofend(struct vci_page_disk, crc);
 	u32 crc;
 
 	crc = crc32c(~0u, uuid, 16);
 	crc = crc32c(crc, &addr_le, sizeof(addr_le));
-	crc = crc32c(crc, &d->magic, sizeof(d->magic));
+	crc = crc32c(crc, block, sizeof(__le32));
 	crc = crc32c(crc, &zero, sizeof(zero));
-	return crc32c(crc, rest, sizeof(*d) - offsetofend(struct vci_page_disk, crc));
+	return crc32c(crc, (const u8 *)block + 2 * sizeof(__le32),
+		      bytes - 2 * sizeof(__le32));
 }
+
+static_assert(offsetof(struct vci_page_disk, crc) == sizeof(__le32));
 
 static int page_check_place(const struct vci_page_disk *d, u64 addr, u32 index,
 			    struct vci_damage *dmg)
@@ -56,7 +67,7 @@ int vci_page_check(const void *page, const u8 *uuid, u64 addr, u32 index,
 {
 	const struct vci_page_disk *d = page;
 	u32 crc = le32_to_cpu(d->crc);
-	u32 want = page_crc(d, uuid, addr);
+	u32 want = vci_block_crc(d, sizeof(*d), uuid, addr);
 	u64 found = le64_to_cpu(d->gen);
 	int err;
 
@@ -93,7 +104,7 @@ void vci_page_seal(void *page, const u8 *uuid, u64 addr, u32 index, u64 gen)
 	d->addr = cpu_to_le64(addr);
 	d->index = cpu_to_le32(index);
 	d->reserved = 0;
-	d->crc = cpu_to_le32(page_crc(d, uuid, addr));
+	d->crc = cpu_to_le32(vci_block_crc(d, sizeof(*d), uuid, addr));
 }
 
 /**

@@ -249,17 +249,14 @@ static int drop_marked(struct vci_cache *c, struct vci_open_report *report)
  * vci_recover() - replay the log after a crash
  * @c: cache, checkpoint loaded
  * @report: what was found
- * @dmg: what is wrong, if -EILSEQ
  *
  * May sleep.  Writes nothing.  Return: 0, -EILSEQ, -ENOMEM or the device's error.
  */
-int vci_recover(struct vci_cache *c, struct vci_open_report *report,
-		struct vci_damage *dmg)
+int vci_recover(struct vci_cache *c, struct vci_open_report *report)
 {
 	struct replay rp = { .c = c, .report = report };
 	int r = -ENOMEM;
 
-	(void)dmg;
 	rp.segment = kvmalloc((size_t)c->segments.blocks * VCI_BLOCK_SIZE, GFP_KERNEL);
 	rp.entries = kvcalloc(VCI_BATCH_ENTRIES_MAX, sizeof(*rp.entries), GFP_KERNEL);
 	rp.names = kvcalloc(c->segments.nr + 1 + VCI_QUEUE, sizeof(u32), GFP_KERNEL);
