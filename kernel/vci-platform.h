@@ -10,7 +10,7 @@
  * Types	u8..u64, s64, bool, __le16/32/64, spinlock_t, seqcount_t, struct mutex,
  *		atomic_t, struct rcu_head, struct list_head
  * Memory	kmalloc kzalloc kfree kvmalloc kvzalloc kvfree kfree_rcu
- * Ordering	READ_ONCE WRITE_ONCE smp_mb rcu_* read_seqcount_* write_seqcount_*
+ * Ordering	READ_ONCE WRITE_ONCE cmpxchg smp_* rcu_* read_seqcount_* write_seqcount_*
  * Bits		set_bit clear_bit test_bit find_next_bit find_next_zero_bit
  *		bitmap_weight
  * Checksum	crc32c(seed, data, bytes): the raw kernel form

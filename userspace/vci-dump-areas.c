@@ -73,6 +73,8 @@ static void add_state(struct json_object *o, const struct vci_header *h)
 	cli_json_u64(o, "durable_sequence", h->durable_seq);
 	cli_json_u64(o, "extents", h->nr_extents);
 	cli_json_u64(o, "data_blocks", h->data_blocks);
+	cli_json_u64(o, "dirty_blocks", h->dirty_blocks);
+	cli_json_u64(o, "ordered_sequence", h->ordered_seq);
 	cli_json_u64(o, "lru_head", h->lru_head);
 	cli_json_u64(o, "lru_tail", h->lru_tail);
 	add_segment(o, "log_segment", h->log_segment);

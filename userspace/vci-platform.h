@@ -29,6 +29,7 @@ typedef int32_t s32;
 typedef long long s64;
 typedef unsigned int gfp_t;
 #define U32_MAX		UINT32_MAX
+#define U64_MAX		UINT64_MAX
 
 #ifdef __CHECKER__
 #define __bitwise __attribute__((bitwise))
@@ -90,6 +91,8 @@ static inline u64 roundup_pow_of_two(u64 n)
 #define smp_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define smp_rmb()		__atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define smp_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
+#define smp_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define smp_store_release(p, v)	__atomic_store_n(p, v, __ATOMIC_RELEASE)
 
 typedef struct { int v; } atomic_t;
 #define ATOMIC_INIT(i)		{ (i) }
@@ -98,6 +101,7 @@ typedef struct { int v; } atomic_t;
 #define atomic_inc(a)		((void)__atomic_add_fetch(&(a)->v, 1, __ATOMIC_SEQ_CST))
 #define atomic_dec(a)		((void)__atomic_sub_fetch(&(a)->v, 1, __ATOMIC_SEQ_CST))
 #define smp_mb__after_atomic()	smp_mb()
+#define cmpxchg(p, old, new)	__sync_val_compare_and_swap(p, old, new)
 #define smp_mb__before_atomic()	smp_mb()
 
 /* ---- memory ---- */

@@ -14,6 +14,12 @@
 #include "vci-intent.h"
 #include "vci-log.h"
 #include "vci-nodes.h"
+#include "vci-redo.h"
+
+/* Segments that only records of write-back may take (O3). */
+#define VCI_KEEP_WRITES	2u
+/* ... and that fills leave to writes. */
+#define VCI_KEEP_FILLS	3u
 
 struct vci_cache {
 	struct vci_dev *dev;
@@ -22,6 +28,7 @@ struct vci_cache {
 	void *ctx;
 	int failed;			/* the error that made us give up */
 	bool retired;			/* ... and the image was told, if it could be */
+	bool stuck;			/* a write to the log failed */
 	struct mutex header_lock;	/* one writer of the header at a time */
 
 	struct vci_header header;	/* as on the device */
@@ -33,6 +40,27 @@ struct vci_cache {
 	struct vci_intent intent;
 	struct vci_tickets tickets;
 	struct vci_identity identity;
+	struct vci_redo redo;		/* of the log, not yet in the tree */
+
+	/* The gate of the log, under the lock; what it guards is its holder's. */
+	bool append_busy;
+	bool append_waited;		/* the writer waits for it */
+	bool write_in_flight;		/* the batch holds users' writes */
+	struct vci_entry *entries;	/* of the batch: VCI_BATCH_ENTRIES_MAX */
+
+	/* The header on the device says that there may be dirty data. */
+	bool may_dirty;
+	/* As in stats, but between changes only: for who looks without the lock. */
+	u64 dirty_blocks;
+	bool announcing;		/* it is about to; header_lock */
+	atomic_t backing_writes;	/* completed */
+	u32 backing_flushed;		/* of them, durable */
+	struct vci_wb_state *wb;	/* vci-writeback.c; NULL before it's needed */
+	bool ordered;			/* write-back in the order of the log */
+	u64 ordered_seq;		/* batches before it are written back */
+	u64 ordered_durable;		/* ... as the header on the device says */
+	u64 ordered_addr;		/* recovery: what the last CLEAN was about */
+	u64 ordered_drain;		/* dirty batches up to it go first, in any order */
 
 	struct vci_cache_stats stats;
 	bool checkpoint_due;		/* append finds no room before one */
@@ -48,6 +76,8 @@ static inline spinlock_t *vci_cache_lock(struct vci_cache *c)
 int vci_cache_create(struct vci_cache **cache, const struct vci_header *h) __must_check;
 int vci_cache_flush(struct vci_cache *c) __must_check;
 u32 vci_cache_pages_crc(const struct vci_cache *c);
+int vci_cache_announce_dirty(struct vci_cache *c) __must_check;
+bool vci_cache_block_dirty(void *ctx, u64 off);
 int vci_cache_write_header(struct vci_cache *c, const struct vci_header *h) __must_check;
 
 /* vci-checkpoint.c */
@@ -64,15 +94,38 @@ struct vci_change {
 	struct vci_extent e;		/* new mapping, or range to unmap */
 	u64 old_addr;			/* REPLACE */
 	bool unmap;			/* REPLACE: with nothing */
+	bool redo;			/* by vci_redo_apply() */
 	const struct vci_ticket *ticket;	/* NULL, or must be valid: else -ESTALE */
 	u32 nr_blocks;			/* FILL, REPLACE: how many applied */
 };
 
+int vci_cache_try_change(struct vci_cache *c, struct vci_change *ch) __must_check;
 int vci_cache_change(struct vci_cache *c, struct vci_change *ch) __must_check;
 int vci_cache_unmap(struct vci_cache *c, u64 off, u64 blocks, bool clean_only) __must_check;
+int vci_cache_unmap_redo(struct vci_cache *c, u64 off, u64 blocks) __must_check;
+int vci_cache_find_dirty(struct vci_cache *c, u64 off, u64 blocks) __must_check;
+
+/* vci-append.c */
+void vci_append_wait(struct vci_cache *c);
+int vci_append_records(struct vci_cache *c, const struct vci_entry *entries, u32 nr,
+		       void *unit) __must_check;
+
+/* vci-ordered.c */
+int vci_ordered_begin(struct vci_cache *c, bool ordered) __must_check;
+bool vci_ordered_pending(const struct vci_cache *c);
+void vci_ordered_idle(struct vci_cache *c);
+u64 vci_ordered_before(const struct vci_cache *c);
+void vci_ordered_give_up(struct vci_cache *c);
+
+/* vci-writeback.c */
+int vci_wb_prepare(struct vci_cache *c) __must_check;
+void vci_wb_destroy(struct vci_cache *c);
+int vci_writeback_victims(struct vci_cache *c) __must_check;
+int vci_writeback_all(struct vci_cache *c) __must_check;
 
 /* vci-recovery.c */
-int vci_recover(struct vci_cache *c, struct vci_open_report *report) __must_check;
+int vci_recover(struct vci_cache *c, bool force, struct vci_open_report *report,
+		const char **why) __must_check;
 
 /* vci-reclaim.c */
 int vci_reclaim(struct vci_cache *c, u32 segments) __must_check;

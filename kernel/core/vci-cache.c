@@ -12,6 +12,8 @@ static void on_mapped(void *ctx, const struct vci_extent *e)
 
 	vci_segment_mapped(&c->segments, e->addr, e->blocks);
 	c->stats.data_blocks += e->blocks;
+	if (e->flags & VCI_EXT_DIRTY)
+		c->stats.dirty_blocks += e->blocks;
 }
 
 static void on_unmapped(void *ctx, const struct vci_extent *e)
@@ -20,6 +22,8 @@ static void on_unmapped(void *ctx, const struct vci_extent *e)
 
 	vci_segment_unmapped(&c->segments, e->addr, e->blocks);
 	c->stats.data_blocks -= e->blocks;
+	if (e->flags & VCI_EXT_DIRTY)
+		c->stats.dirty_blocks -= e->blocks;
 }
 
 static u64 alloc_node(void *ctx)
@@ -83,10 +87,15 @@ int vci_cache_create(struct vci_cache **cache, const struct vci_header *h)
 	mutex_init(&c->header_lock);
 	c->header = *h;
 	c->stats.data_blocks = h->data_blocks;
+	c->stats.dirty_blocks = h->dirty_blocks;
+	c->dirty_blocks = h->dirty_blocks;
+	c->may_dirty = h->flags & VCI_HDR_DIRTY;
+	c->ordered_seq = h->ordered_seq;
 	c->header_unit = kvzalloc(VCI_UNIT_SIZE, GFP_KERNEL);
 	c->walk = kvcalloc(VCI_LEAF_MAX, sizeof(*c->walk), GFP_KERNEL);
+	c->entries = kvcalloc(VCI_BATCH_ENTRIES_MAX, sizeof(*c->entries), GFP_KERNEL);
 	c->tree = vci_btree_create(&tree_ops, c, &c->header);
-	if (c->header_unit && c->walk && c->tree)
+	if (c->header_unit && c->walk && c->entries && c->tree)
 		r = vci_nodes_init(&c->nodes, h);
 	if (!r)
 		r = vci_segments_init(&c->segments, h);
@@ -118,6 +127,9 @@ void vci_cache_destroy(struct vci_cache *c)
 	vci_intent_destroy(&c->intent);
 	vci_tickets_destroy(&c->tickets);
 	vci_identity_destroy(&c->identity);
+	vci_wb_destroy(c);
+	kvfree(c->entries);
+	vci_redo_destroy(&c->redo);
 	kvfree(c->header_unit);
 	kvfree(c->walk);
 	kvfree(c);
@@ -132,9 +144,8 @@ void vci_cache_destroy(struct vci_cache *c)
  */
 void vci_cache_fail(struct vci_cache *c, int error)
 {
-	if (READ_ONCE(c->failed))
+	if (cmpxchg(&c->failed, 0, error ? error : -EIO))
 		return;
-	WRITE_ONCE(c->failed, error ? error : -EIO);
 	vci_err("%s: error %d: the cache is bypassed from now on; replace the device and format it",
 		c->dev->name, error);
 	if (c->ops && c->ops->failed)
@@ -159,13 +170,45 @@ static int write_header_locked(struct vci_cache *c, const struct vci_header *h)
 	int r;
 
 	new.write_gen = c->header.write_gen + 1;
+	if (c->may_dirty || c->announcing)
+		new.flags |= VCI_HDR_DIRTY;
+	new.ordered_seq = c->ordered && !c->ordered_drain ? c->ordered_seq : 0;
 	vci_header_seal(&new, c->header_unit);
 	r = vci_write(c->dev, 0, blocks, c->header_unit, VCI_IO_FUA);
 	if (r)
 		return r;
 	c->header = new;
+	WRITE_ONCE(c->ordered_durable, new.ordered_seq);
 	return vci_write(c->dev, vci_header_backup_addr(new.blocks), blocks,
 			 c->header_unit, VCI_IO_FUA);
+}
+
+/**
+ * vci_cache_announce_dirty() - let the image say that it may hold dirty data
+ * @c: cache
+ *
+ * A sleeper, before the first batch of users' writes.  A checkpoint in progress
+ * that was frozen without dirty data takes the flag over.  Return: 0, -ENOMEM,
+ * or the error with which the cache failed.
+ */
+int vci_cache_announce_dirty(struct vci_cache *c)
+{
+	struct vci_header h;
+	int r = vci_wb_prepare(c);
+
+	if (r)
+		return r;
+	mutex_lock(&c->header_lock);
+	h = c->header;
+	c->announcing = true;
+	r = c->retired ? -EIO : write_header_locked(c, &h);
+	c->announcing = false;
+	if (!r)
+		WRITE_ONCE(c->may_dirty, true);
+	mutex_unlock(&c->header_lock);
+	if (r)
+		vci_cache_fail(c, r);
+	return r;
 }
 
 /**
@@ -174,7 +217,8 @@ static int write_header_locked(struct vci_cache *c, const struct vci_header *h)
  *
  * May sleep.  Writes to the backing device leave no mark any more, so what the
  * image maps must not be believed when it is activated again.  If the device
- * doesn't take the write either, only the fingerprint is left to notice.
+ * doesn't take the write either, only the fingerprint is left to notice.  Does
+ * nothing while the cache is stuck.
  */
 void vci_cache_retire(struct vci_cache *c)
 {
@@ -182,7 +226,7 @@ void vci_cache_retire(struct vci_cache *c)
 	int r;
 
 	mutex_lock(&c->header_lock);
-	if (!c->retired) {
+	if (!c->retired && !vci_cache_is_stuck(c)) {
 		h = c->header;
 		h.flags |= VCI_HDR_RETIRED;
 		r = write_header_locked(c, &h);
@@ -206,6 +250,26 @@ bool vci_cache_is_retired(const struct vci_cache *c)
 }
 
 /**
+ * vci_cache_is_stuck() - did it fail with data that is nowhere else?
+ * @c: cache
+ *
+ * Any context.  Then nothing may be written any more, neither to the log nor past
+ * it: what the log holds would be newer, or undo it, when the device is back.
+ */
+bool vci_cache_is_stuck(const struct vci_cache *c)
+{
+	if (!vci_cache_is_failed(c))
+		return false;
+	/* Failed before the batch in flight: pairs with vci_append_begin(). */
+	smp_mb();
+	if (READ_ONCE(c->write_in_flight))
+		return true;
+	/* It is mapped before it is in flight no longer: pairs with vci_append_map(). */
+	smp_rmb();
+	return READ_ONCE(c->stuck) || vci_cache_dirty_blocks(c);
+}
+
+/**
  * vci_cache_header() - the header as it is on the device
  * @c: cache
  */
@@ -218,7 +282,8 @@ const struct vci_header *vci_cache_header(const struct vci_cache *c)
  * vci_cache_flush() - flush the cache device, and let the log know
  * @c: cache
  *
- * By the writer.  May sleep.  Return: 0 or the error with which the cache failed.
+ * By the writer, or in the gate.  May sleep.  Return: 0 or the error with which the
+ * cache failed.
  */
 int vci_cache_flush(struct vci_cache *c)
 {
@@ -235,8 +300,8 @@ int vci_cache_flush(struct vci_cache *c)
 	}
 	spin_lock(vci_cache_lock(c));
 	vci_log_flush_end(&c->log, &f);
-	spin_unlock(vci_cache_lock(c));
 	c->stats.flushes++;
+	spin_unlock(vci_cache_lock(c));
 	return 0;
 }
 
@@ -293,12 +358,13 @@ void vci_cache_get_stats(struct vci_cache *c, struct vci_cache_stats *s)
 			   c->segments.count[VCI_LIFE_QUEUED];
 	s->segment_blocks = c->segments.blocks;
 	spin_unlock(vci_cache_lock(c));
+	s->dirty_blocks = vci_cache_dirty_blocks(c);
 	s->nr_extents = tree.nr_extents;
 	s->tree_bytes = tree.bytes;
 	s->intent_writes = c->intent.writes;
 	s->nr_regions = c->intent.nr_regions;
 	s->regions_marked = vci_intent_count(&c->intent);
-	s->memory_bytes = tree.bytes + sizeof(*c) +
+	s->memory_bytes = tree.bytes + sizeof(*c) + vci_redo_bytes(&c->redo) +
 		c->segments.nr * sizeof(*c->segments.s) +
 		(2ull * c->segments.table.nr_pages + 4ull * c->nodes.map.nr_pages) *
 		VCI_PAGE_PAYLOAD + VCI_TICKET_SLOTS * sizeof(*c->tickets.slots);
@@ -318,11 +384,13 @@ void vci_cache_get_stats(struct vci_cache *c, struct vci_cache_stats *s)
 int vci_cache_lookup(struct vci_cache *c, u64 off, u32 blocks,
 		     struct vci_lookup *res)
 {
+	if (vci_redo_pending(&c->redo, off, blocks))
+		return -EAGAIN;
 	return vci_btree_lookup_touch(c->tree, off, blocks, 1, res);
 }
 
 /**
- * vci_cache_load() - read the nodes that a lookup needs
+ * vci_cache_load() - let a lookup succeed: catch up with the log, read nodes
  * @c: cache
  * @off: first block on the backing device
  * @blocks: how many
@@ -332,11 +400,27 @@ int vci_cache_lookup(struct vci_cache *c, u64 off, u32 blocks,
  */
 int vci_cache_load(struct vci_cache *c, u64 off, u64 blocks)
 {
-	int r = vci_btree_load(c->tree, off, blocks);
+	int r = vci_redo_apply(c, off, blocks);
 
+	if (!r)
+		r = vci_btree_load(c->tree, off, blocks);
 	if (r && r != -ENOMEM)
 		vci_cache_fail(c, r);
 	return r;
+}
+
+/**
+ * vci_cache_block_dirty() - is a block dirty, or may it be?
+ * @ctx: cache
+ * @off: block on the backing device
+ *
+ * A sleeper; for the fingerprint, before a checkpoint.
+ */
+bool vci_cache_block_dirty(void *ctx, u64 off)
+{
+	struct vci_cache *c = ctx;
+
+	return vci_cache_find_dirty(c, off, 1) != 0;
 }
 
 /**
@@ -372,8 +456,8 @@ bool vci_ticket_valid(struct vci_cache *c, u64 off, u32 blocks,
  */
 static int find_mapping(struct vci_cache *c, u64 off, u64 blocks)
 {
+	int r = vci_redo_pending(&c->redo, off, blocks) ? -EAGAIN : 0;
 	struct vci_lookup res;
-	int r = 0;
 
 	spin_lock(vci_cache_lock(c));
 	while (!r && blocks) {
@@ -409,10 +493,24 @@ int vci_write_begin(struct vci_cache *c, struct vci_write *w, u64 off, u64 block
 	marked = vci_intent_begin(&c->intent, off, blocks);
 	vci_identity_wrote(&c->identity, off);
 	if (vci_cache_is_failed(c))
-		return vci_cache_is_retired(c) ? 0 : -EAGAIN;
-	if (!marked || blocks > VCI_BATCH_BLOCKS_MAX)
+		return vci_cache_is_retired(c) && !vci_cache_is_stuck(c) ? 0 : -EAGAIN;
+	if (!marked || blocks > VCI_BATCH_BLOCKS_MAX || c->ordered)
 		return -EAGAIN;
 	return find_mapping(c, off, blocks) ? -EAGAIN : 0;
+}
+
+/* Marks and unmaps; -EEXIST if something is dirty. */
+static int prepare(struct vci_cache *c, const struct vci_write *w)
+{
+	int r = vci_cache_find_dirty(c, w->off, w->blocks);
+
+	/* In order nothing may overtake what is in the log. */
+	if (!r && vci_ordered_pending(c))
+		r = 1;
+	if (r)
+		return r > 0 ? -EEXIST : r;
+	r = vci_intent_mark(&c->intent, w->off, w->blocks);
+	return r ? r : vci_cache_unmap(c, w->off, w->blocks, true);
 }
 
 /**
@@ -420,22 +518,21 @@ int vci_write_begin(struct vci_cache *c, struct vci_write *w, u64 off, u64 block
  * @c: cache
  * @w: from vci_write_begin()
  *
- * May sleep.  Return: 0; -ENOMEM: try again, or vci_cache_fail() and call once
- * more; else the error with which the cache failed: then it is bypassed, its
- * image retired, and the write may go on.
+ * May sleep.  Return: 0; -EEXIST: something is dirty there, so it goes to the log
+ * (O2); -ENOMEM: try again, or vci_cache_fail() and call once more; else the
+ * error with which the cache failed: then it is bypassed, its image retired, and
+ * the write may go on, unless the cache is stuck.
  */
 int vci_write_prepare(struct vci_cache *c, struct vci_write *w)
 {
 	int r = -EIO;
 
 	if (!vci_cache_is_failed(c)) {
-		r = vci_intent_mark(&c->intent, w->off, w->blocks);
-		if (!r)
-			r = vci_cache_unmap(c, w->off, w->blocks, false);
-		if (r && r != -ENOMEM)
+		r = prepare(c, w);
+		if (r && r != -ENOMEM && r != -EEXIST)
 			vci_cache_fail(c, r);
 	}
-	if (vci_cache_is_failed(c))
+	if (vci_cache_is_failed(c) && !vci_cache_is_stuck(c))
 		vci_cache_retire(c);
 	return r;
 }
@@ -451,6 +548,8 @@ int vci_write_prepare(struct vci_cache *c, struct vci_write *w)
 bool vci_write_end(struct vci_cache *c, struct vci_write *w, struct vci_ticket *t)
 {
 	vci_intent_end(&c->intent, w->off, w->blocks);
+	/* Counted before it is acknowledged: vci_flush_backing_begin(). */
+	atomic_inc(&c->backing_writes);
 	return vci_tickets_write_end(&c->tickets, w, t);
 }
 

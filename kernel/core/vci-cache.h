@@ -4,12 +4,13 @@
  *
  * Three kinds of callers, and what they may call:
  *
- *  map context	vci_cache_lookup, vci_read_begin, vci_write_begin, tickets:
- *		no lock, no sleep, no allocation
- *  a sleeper	vci_cache_load, vci_write_prepare, vci_cache_invalidate: any
+ *  map context	vci_cache_lookup, vci_write_begin, tickets, vci_append_enter,
+ *		_begin, _map: no sleep, no allocation; task context
+ *  a sleeper	vci_cache_load, vci_write_prepare, vci_append_prepare: any
  *		number at once, in contexts that may sleep and do I/O
- *  the writer	vci_cache_append, vci_cache_maintain, vci_cache_checkpoint,
- *		vci_cache_close: one at a time (one ordered worker)
+ *  the writer	vci_cache_append, vci_cache_maintain, vci_cache_writeback,
+ *		vci_cache_checkpoint, vci_cache_invalidate, vci_cache_close:
+ *		one at a time
  *
  * Offsets, addresses and lengths are in blocks of 512 bytes.
  */
@@ -31,6 +32,16 @@ struct vci_cache_ops {
 	void (*drain_readers)(void *ctx);
 	/* The cache failed and is bypassed from now on. Any context, once. */
 	void (*failed)(void *ctx, int error);
+	/*
+	 * Waits until the log's gate may be free: vci_append_busy().  By the
+	 * writer only, so that there is one who waits.
+	 */
+	void (*wait_log)(void *ctx);
+	/*
+	 * The gate was left: wakes who is in wait_log(), if anybody is; else
+	 * batches of writes may be tried.  Task context, no lock held.
+	 */
+	void (*log_free)(void *ctx);
 };
 
 struct vci_open_params {
@@ -39,7 +50,8 @@ struct vci_open_params {
 	u64 backing_blocks;		/* length of the target */
 	u32 random;			/* random bits: part of the epoch */
 	u8 modification_uuid[16];	/* new, random */
-	bool force;			/* activate though the fingerprint differs */
+	bool force;			/* activate though dirty data may be lost or stale */
+	bool ordered;			/* write back in the order of users' flushes */
 	const struct vci_cache_ops *ops;
 	void *ctx;
 };
@@ -52,18 +64,22 @@ struct vci_open_report {
 	u32 torn;			/* entries cut as torn */
 	bool log_damaged;		/* some that was durable is missing (O5) */
 	u64 replayed_blocks;
-	u64 dropped_blocks;		/* clean, in marked regions */
-	u32 regions_marked;
+	u32 regions_marked;		/* what is clean there is dropped */
+	bool dirty;			/* it may hold dirty data */
+	bool forced;			/* "force" was needed */
 };
 
 struct vci_cache_stats {
 	u64 nr_extents, data_blocks;	/* what is mapped */
+	u64 dirty_blocks;		/* newer than the backing device */
 	u64 nr_segments, free_segments, segment_blocks;
 	u64 appended_blocks, batches;	/* written to the log, headers included */
 	u64 filled_blocks;		/* newly mapped by fills */
 	u64 stale_fills;		/* entries dropped since a write came between */
 	u64 dropped_fills;		/* no room or no memory at that moment */
 	u64 evicted_blocks;
+	u64 written_blocks;		/* dirty, by users */
+	u64 written_back_blocks;
 	u64 checkpoints, node_writes, intent_writes, flushes;
 	u64 tree_bytes, memory_bytes;
 	u64 regions_marked, nr_regions;
@@ -98,6 +114,11 @@ bool vci_cache_is_failed(const struct vci_cache *c);
  */
 void vci_cache_retire(struct vci_cache *c);
 bool vci_cache_is_retired(const struct vci_cache *c);
+/*
+ * True if the cache failed and dirty data is only there, or a write to the log
+ * failed: nobody may write any more (law 5).  Any context.
+ */
+bool vci_cache_is_stuck(const struct vci_cache *c);
 
 const struct vci_header *vci_cache_header(const struct vci_cache *c);
 void vci_cache_get_stats(struct vci_cache *c, struct vci_cache_stats *s);
@@ -132,8 +153,10 @@ bool vci_ticket_valid(struct vci_cache *c, u64 off, u32 blocks,
 int vci_write_begin(struct vci_cache *c, struct vci_write *w, u64 off,
 		    u64 blocks) __must_check;
 /*
- * Makes the intent mark durable (O1), then unmaps the range.  May sleep.  On an
- * error the write may go on only if the cache is failed (bypassed).
+ * Makes the intent mark durable (O1), then unmaps what is clean in the range.
+ * May sleep.  -EEXIST: something in the range is dirty, nothing was done: end
+ * it, and send it to the log (O2).  On another error the write may go on only if
+ * the cache is failed (bypassed) and not stuck.
  */
 int vci_write_prepare(struct vci_cache *c, struct vci_write *w) __must_check;
 /*
@@ -159,6 +182,8 @@ struct vci_fill_entry {
  */
 struct vci_fill {
 	u8 *buffer;		/* vci_cache_batch_blocks() * 512 bytes */
+	bool write;		/* users' writes, dirty; tickets don't count */
+	bool fua;		/* durable when it completes */
 	u32 capacity;		/* blocks of data that fit */
 	u32 used;
 	u32 nr;
@@ -186,7 +211,92 @@ void vci_fill_commit(struct vci_fill *f, int entry, bool valid);
  */
 int vci_cache_append(struct vci_cache *c, struct vci_fill *f) __must_check;
 
+/* ---- writes that go to the log ---- */
+
+/*
+ * A batch of users' writes is a struct vci_fill with @write set, whose way is:
+ *
+ *	vci_append_enter	the gate: one batch at a time
+ *	vci_fill_init, _reserve, _commit	the data
+ *	vci_append_begin	its place; -EAGAIN: vci_append_prepare, then again
+ *	(write fill->buffer)	a->blocks to a->addr of the cache device, a->flags
+ *	vci_append_map		-EAGAIN: vci_append_map_sleep
+ *	(acknowledge)
+ *	vci_append_leave
+ */
+struct vci_append {
+	u64 addr;
+	u32 blocks;
+	unsigned int flags;		/* VCI_IO_FUA, VCI_IO_PREFLUSH */
+	u32 mapped;			/* entries that are */
+	bool completed;			/* known to the log */
+	struct vci_batch_info info;
+};
+
+/* False: somebody is in; ops->log_free() tells when to try again. */
+bool vci_append_enter(struct vci_cache *c);
+bool vci_append_busy(const struct vci_cache *c);
+void vci_append_leave(struct vci_cache *c);
+/*
+ * Seals the batch.  -EAGAIN: vci_append_prepare() first; -ENOSPC: leave the gate,
+ * vci_cache_maintain(), then again; else the cache has failed.  No sleep.
+ */
+int vci_append_begin(struct vci_cache *c, struct vci_fill *f,
+		     struct vci_append *a) __must_check;
+/* Names of segments, or "may hold dirty data", become durable. A sleeper in the gate. */
+int vci_append_prepare(struct vci_cache *c) __must_check;
+/*
+ * The write completed: maps its entries, in order.  0; -EAGAIN: the rest by
+ * vci_append_map_sleep(), which fails only if the cache does.
+ */
+int vci_append_map(struct vci_cache *c, struct vci_fill *f,
+		   struct vci_append *a) __must_check;
+int vci_append_map_sleep(struct vci_cache *c, struct vci_fill *f,
+			 struct vci_append *a) __must_check;
+/* The write failed: so has the cache, and it is stuck. Any context. */
+void vci_append_failed(struct vci_cache *c, struct vci_append *a, int error);
+
+/* ---- flushes of users ---- */
+
+struct vci_flush_token {
+	u64 seq, named;
+	u32 written;
+};
+
+/*
+ * Is there anything that a flush of the device must make durable?  If so, flush
+ * it, and if that succeeded call _end with the same token.  If that of the cache
+ * device failed, vci_cache_fail() before the user is told.  Any context.
+ */
+bool vci_flush_cache_begin(struct vci_cache *c, struct vci_flush_token *t);
+void vci_flush_cache_end(struct vci_cache *c, const struct vci_flush_token *t);
+bool vci_flush_backing_begin(struct vci_cache *c, struct vci_flush_token *t);
+void vci_flush_backing_end(struct vci_cache *c, const struct vci_flush_token *t);
+
 /* ---- background work, by the writer ---- */
+
+/* Where a pass of write-back over the device stands. */
+struct vci_writeback {
+	u64 off;		/* begin with 0; at the device's end it is done */
+	u64 max_seq;		/* only segments begun up to this batch; U64_MAX: all */
+	u64 until;		/* in order: the last batch when the pass began */
+	u64 blocks;		/* written back so far */
+	u64 skipped;		/* left out: written past the log at that moment */
+	int error;		/* of the backing device: some stays dirty */
+};
+
+/*
+ * Writes back dirty extents from wb->off on, about @max_blocks of them, and makes
+ * them clean (O3).  May sleep.  -ENOSPC: no room for the records,
+ * vci_cache_maintain() first; what the backing device refuses stays dirty: wb->error.
+ */
+int vci_cache_writeback(struct vci_cache *c, struct vci_writeback *wb,
+			u64 max_blocks) __must_check;
+u64 vci_cache_dirty_blocks(const struct vci_cache *c);
+/* True if so much is dirty that write-back shouldn't wait for a quiet moment. */
+bool vci_cache_dirty_urgent(const struct vci_cache *c);
+/* The last batch so far: what is dirty and older is at most as old as this call. */
+u64 vci_cache_log_seq(struct vci_cache *c);
 
 /* True if vci_cache_maintain() has something urgent to do. Any context. */
 bool vci_cache_needs_maintenance(const struct vci_cache *c);
@@ -196,7 +306,7 @@ bool vci_cache_needs_maintenance(const struct vci_cache *c);
  */
 int vci_cache_maintain(struct vci_cache *c, bool idle) __must_check;
 int vci_cache_checkpoint(struct vci_cache *c) __must_check;
-/* Unmaps clean extents of a range, durably. A sleeper that excludes the writer. */
+/* Unmaps clean extents of a range, durably. */
 int vci_cache_invalidate(struct vci_cache *c, u64 off, u64 blocks) __must_check;
 /* Frees clean nodes beyond @bytes. A sleeper. */
 u64 vci_cache_shrink(struct vci_cache *c, u64 bytes);

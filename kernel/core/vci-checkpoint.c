@@ -3,7 +3,8 @@
  * Checkpoints (O9): what the header points to is always whole and durable.
  *
  *	1 sample the backing device (fingerprint); see that nodes find room
- *	2 freeze, under the lock: tree, segments, log position, intent
+ *	2 freeze, behind the gate and under the lock: tree, segments, log position,
+ *	  intent.  No batch is in flight, and all that completed are mapped
  *	3 write the changed nodes to unused units, children first
  *	4 write the changed pages of segment table, node map, info to unused slots
  *	5 flush: batches, nodes and pages are durable
@@ -12,23 +13,30 @@
  *	7 free what only the checkpoint before needed; clear intent marks
  *
  * A crash before 6 leaves the checkpoint before; from then on there is the new
- * one.  No batch is in flight meanwhile: the writer does both.
+ * one.  What is appended from 2 on belongs to the log of both.
  */
 #include "vci-cache-internal.h"
 
 /* Freezing again after writers took the room that was made. */
 #define FREEZE_TRIES	4
 
-/* Writers may have split extents since there was room: then -ENOSPC. */
-static int freeze(struct vci_cache *c, struct vci_header *h)
+/*
+ * Under the lock.  What isn't resident hasn't changed since the fingerprint was
+ * updated, which looked.
+ */
+static bool is_dirty_locked(void *ctx, u64 off)
+{
+	struct vci_cache *c = ctx;
+	struct vci_lookup res;
+
+	return !vci_btree_lookup(c->tree, off, 1, &res) && res.mapped &&
+	       res.e.flags & VCI_EXT_DIRTY;
+}
+
+static void freeze_locked(struct vci_cache *c, struct vci_header *h)
 {
 	struct vci_btree_stats tree;
 
-	spin_lock(vci_cache_lock(c));
-	if (!vci_checkpoint_fits(c)) {
-		spin_unlock(vci_cache_lock(c));
-		return -ENOSPC;
-	}
 	*h = c->header;
 	h->checkpoint_gen++;
 	h->flags &= ~VCI_HDR_RETIRED;	/* what was mapped then is gone */
@@ -36,15 +44,38 @@ static int freeze(struct vci_cache *c, struct vci_header *h)
 	c->nodes.in_checkpoint = true;
 	vci_segments_freeze(&c->segments);
 	vci_log_freeze(&c->log, h);
-	vci_identity_freeze(&c->identity, &c->intent);
+	vci_identity_freeze(&c->identity, &c->intent, is_dirty_locked, c);
 	vci_intent_freeze(&c->intent);
 	vci_btree_get_stats(c->tree, &tree);
 	h->nr_extents = tree.nr_extents;
 	h->data_blocks = c->stats.data_blocks;
+	h->dirty_blocks = c->stats.dirty_blocks;
 	h->lru_head = 0;
 	h->lru_tail = 0;
+	/* The next batch of writes announces it again. */
+	if (!h->dirty_blocks) {
+		h->flags &= ~VCI_HDR_DIRTY;
+		WRITE_ONCE(c->may_dirty, false);
+		vci_ordered_idle(c);
+	}
+}
+
+/* Writers may have split extents since there was room: then -ENOSPC. */
+static int freeze(struct vci_cache *c, struct vci_header *h)
+{
+	int r = -ENOSPC;
+
+	vci_append_wait(c);
+	spin_lock(vci_cache_lock(c));
+	if (vci_cache_is_failed(c)) {
+		r = -EIO;
+	} else if (vci_checkpoint_fits(c)) {
+		freeze_locked(c, h);
+		r = 0;
+	}
 	spin_unlock(vci_cache_lock(c));
-	return 0;
+	vci_append_leave(c);
+	return r;
 }
 
 /**
@@ -108,7 +139,7 @@ static int begin(struct vci_cache *c, struct vci_header *h)
 
 	do {
 		r = vci_make_room(c);
-		vci_identity_update(&c->identity, &c->intent);
+		vci_identity_update(&c->identity, &c->intent, vci_cache_block_dirty, c);
 		if (!r)
 			r = freeze(c, h);
 	} while (r == -ENOSPC && --tries);
@@ -144,7 +175,10 @@ int vci_cache_checkpoint(struct vci_cache *c)
 
 	if (vci_cache_is_failed(c))
 		return -EIO;
-	r = begin(c, &h);
+	/* The log that it lets go must be in the tree. */
+	r = vci_redo_finish(c);
+	if (!r)
+		r = begin(c, &h);
 	if (r)
 		return r;
 	r = vci_btree_write_frozen(c->tree, &h.root);

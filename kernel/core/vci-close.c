@@ -66,8 +66,6 @@ static int build_tree(struct closing *cl, struct vci_header *h)
 			struct vci_extent *e = &cl->c->walk[i];
 
 			vci_bitmap_set(cl->bits, e->addr, e->blocks);
-			if (e->flags & VCI_EXT_DIRTY)
-				h->flags |= VCI_HDR_DIRTY;
 			r = vci_build_add(b, e);
 		}
 		cond_resched();
@@ -154,7 +152,7 @@ static void release_segments(struct vci_cache *c)
 static int write_pages(struct vci_cache *c, struct vci_header *h)
 {
 	release_segments(c);
-	vci_identity_freeze(&c->identity, &c->intent);
+	vci_identity_freeze(&c->identity, &c->intent, vci_cache_block_dirty, c);
 	return vci_cache_write_pages(c, h);
 }
 
@@ -165,12 +163,12 @@ static int write_clean(struct closing *cl)
 	int r;
 
 	h.checkpoint_gen++;
-	h.flags &= ~(VCI_HDR_DIRTY | VCI_HDR_RETIRED);
+	h.flags &= ~VCI_HDR_RETIRED;
 	reset_header(&h);
 	mark_fixed_areas(cl, &h);
 	vci_nodes_clear(&c->nodes);
 	r = build_tree(cl, &h);
-	vci_identity_update(&c->identity, &c->intent);
+	vci_identity_update(&c->identity, &c->intent, vci_cache_block_dirty, c);
 	if (!r)
 		r = write_pages(c, &h);
 	if (!r)
@@ -204,7 +202,8 @@ static int checkpoint_for_close(struct vci_cache *c)
  * @c: cache; no reads, writes or fills any more.  Only vci_cache_destroy()
  *	may follow
  *
- * By the writer.  May sleep; one pass over all extents.  Return: 0; on an error
+ * By the writer.  May sleep; one pass over all extents.  With dirty data that is
+ * to be written back in order, it is a checkpoint only.  Return: 0; on an error
  * the image stays unclean, and the next activation recovers it.
  */
 int vci_cache_close(struct vci_cache *c)
@@ -216,6 +215,9 @@ int vci_cache_close(struct vci_cache *c)
 		return r;
 	if (vci_intent_count(&c->intent))
 		return -EBUSY;
+	/* What was overwritten, and is to be written back before, must stay. */
+	if (c->ordered && c->stats.dirty_blocks)
+		return 0;
 	cl.bits = kvzalloc(round_up(c->header.blocks / 8, (u64)VCI_UNIT_SIZE) +
 			   VCI_UNIT_SIZE, GFP_KERNEL);
 	if (!cl.bits)

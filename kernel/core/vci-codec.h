@@ -59,6 +59,8 @@ struct vci_header {
 	u32 nr_epochs;
 	struct vci_epoch epochs[VCI_EPOCHS];
 	u32 pages_crc;
+	u64 dirty_blocks;
+	u64 ordered_seq;
 };
 
 int vci_header_check(const void *block, u64 device_blocks,

@@ -80,6 +80,8 @@ static void header_decode_state(const struct vci_header_disk *d,
 		h->epochs[i].ordinal = le32_to_cpu(d->epochs[i].ordinal);
 	}
 	h->pages_crc = le32_to_cpu(d->pages_crc);
+	h->dirty_blocks = le64_to_cpu(d->dirty_blocks);
+	h->ordered_seq = le64_to_cpu(d->ordered_seq);
 }
 
 /* ---- encoding --------------------------------------------------------- */
@@ -151,6 +153,8 @@ static void header_encode_state(const struct vci_header *h,
 		d->epochs[i].ordinal = cpu_to_le32(h->epochs[i].ordinal);
 	}
 	d->pages_crc = cpu_to_le32(h->pages_crc);
+	d->dirty_blocks = cpu_to_le64(h->dirty_blocks);
+	d->ordered_seq = cpu_to_le64(h->ordered_seq);
 }
 
 /**
@@ -332,6 +336,8 @@ static int header_check_tree(const struct vci_header *h, struct vci_damage *dmg)
 		return field_damaged(dmg, h->data_blocks, data_max);
 	if (h->nr_extents > h->data_blocks || !h->nr_extents != !h->data_blocks)
 		return field_damaged(dmg, h->nr_extents, h->data_blocks);
+	if (h->dirty_blocks > (h->flags & VCI_HDR_DIRTY ? h->data_blocks : 0))
+		return field_damaged(dmg, h->dirty_blocks, h->data_blocks);
 	if (!h->lru_head != !h->lru_tail)
 		return field_damaged(dmg, h->lru_head, h->lru_tail);
 	if (h->lru_head && !header_is_data(h, h->lru_head))

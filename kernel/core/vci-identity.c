@@ -98,7 +98,8 @@ static int sample(struct vci_identity *id, u64 off, u32 *crc)
 	return r;
 }
 
-static void update_one(struct vci_identity *id, const struct vci_intent *m, u32 i)
+static void update_one(struct vci_identity *id, const struct vci_intent *m, u32 i,
+		       bool (*dirty)(void *ctx, u64 off), void *ctx)
 {
 	struct vci_info_disk *info = (void *)id->info.data;
 	struct vci_sample_disk *s = &info->samples[i], d = { };
@@ -107,7 +108,7 @@ static void update_one(struct vci_identity *id, const struct vci_intent *m, u32 
 
 	if (choose(id, i, &off)) {
 		d.offset = cpu_to_le64(off);
-		if (!vci_intent_marked(m, off)) {
+		if (!vci_intent_marked(m, off) && !dirty(ctx, off)) {
 			if (s->offset == d.offset && s->flags)
 				return;
 			/* A block that can't be read says nothing. */
@@ -137,31 +138,63 @@ void vci_identity_forget(struct vci_identity *id)
  * vci_identity_update() - sample what is new or was written
  * @id: fingerprint
  * @m: intent map; a sample that is written later lies in a marked region
+ * @dirty: is a block dirty, so that the backing device's says nothing?
+ * @ctx: for @dirty
  *
  * By the writer, before a checkpoint.  May sleep.
  */
-void vci_identity_update(struct vci_identity *id, const struct vci_intent *m)
+void vci_identity_update(struct vci_identity *id, const struct vci_intent *m,
+			 bool (*dirty)(void *ctx, u64 off), void *ctx)
 {
 	struct vci_info_disk *info = (void *)id->info.data;
 	u32 i, nr = FIRST_RECENT + VCI_IDENTITY_RECENT;
 
 	for (i = 0; i < nr; i++)
-		update_one(id, m, i);
+		update_one(id, m, i, dirty, ctx);
 	if (le32_to_cpu(info->nr_samples) != nr) {
 		info->nr_samples = cpu_to_le32(nr);
 		vci_shadow_dirty(&id->info, 0);
 	}
 }
 
+static void forget_sample(struct vci_identity *id, struct vci_sample_disk *s)
+{
+	s->flags = 0;
+	vci_shadow_dirty(&id->info, 0);
+}
+
+/**
+ * vci_identity_written_back() - the backing device changes, without a mark
+ * @id: fingerprint
+ * @off: first block
+ * @blocks: how many
+ *
+ * By the writer.  Samples there are taken anew for the next checkpoint; until
+ * then recovery doesn't compare them, as the log has touched the range.
+ */
+void vci_identity_written_back(struct vci_identity *id, u64 off, u32 blocks)
+{
+	struct vci_info_disk *info = (void *)id->info.data;
+	u32 i;
+
+	for (i = 0; i < FIRST_RECENT + VCI_IDENTITY_RECENT; i++)
+		if (le64_to_cpu(info->samples[i].offset) - off < blocks)
+			forget_sample(id, &info->samples[i]);
+}
+
 /**
  * vci_identity_freeze() - take the fingerprint for a checkpoint
  * @id: fingerprint
  * @m: intent map
+ * @dirty: is a block dirty?  The lock is held
+ * @ctx: for @dirty
  *
  * By the writer, at the freeze.  What was written since it was sampled lies in a
- * region that is marked now, though this checkpoint may clear the mark.
+ * region that is marked now, though this checkpoint may clear the mark, or was
+ * written back: vci_identity_written_back().  What is dirty will be.
  */
-void vci_identity_freeze(struct vci_identity *id, const struct vci_intent *m)
+void vci_identity_freeze(struct vci_identity *id, const struct vci_intent *m,
+			 bool (*dirty)(void *ctx, u64 off), void *ctx)
 {
 	struct vci_info_disk *info = (void *)id->info.data;
 	u32 i;
@@ -169,7 +202,9 @@ void vci_identity_freeze(struct vci_identity *id, const struct vci_intent *m)
 	for (i = 0; i < FIRST_RECENT + VCI_IDENTITY_RECENT; i++) {
 		struct vci_sample_disk *s = &info->samples[i];
 
-		if (!s->flags || !vci_intent_marked(m, le64_to_cpu(s->offset)))
+		u64 off = le64_to_cpu(s->offset);
+
+		if (!s->flags || (!vci_intent_marked(m, off) && !dirty(ctx, off)))
 			continue;
 		s->flags = 0;
 		vci_shadow_dirty(&id->info, 0);
@@ -181,21 +216,26 @@ void vci_identity_freeze(struct vci_identity *id, const struct vci_intent *m)
  * vci_identity_compare() - is this the backing device the image knows?
  * @id: fingerprint, loaded
  * @m: intent map, loaded
+ * @skip: true for a block that may have changed since it was sampled; its sample
+ *	is taken anew for the next checkpoint
+ * @ctx: for @skip
  * @where: first block that differs
  *
  * May sleep.  Return: 0, -ESTALE if a sample differs, or the device's error.
  */
 int vci_identity_compare(struct vci_identity *id, const struct vci_intent *m,
-			 u64 *where)
+			 bool (*skip)(void *ctx, u64 off), void *ctx, u64 *where)
 {
-	const struct vci_info_disk *info = (void *)id->info.data;
+	struct vci_info_disk *info = (void *)id->info.data;
 	u32 i, crc, nr = min_t(u32, le32_to_cpu(info->nr_samples), VCI_SAMPLES_MAX);
 	int r;
 
 	for (i = 0; i < nr; i++) {
-		const struct vci_sample_disk *s = &info->samples[i];
+		struct vci_sample_disk *s = &info->samples[i];
 		u64 off = le64_to_cpu(s->offset);
 
+		if (skip(ctx, off))
+			forget_sample(id, s);
 		if (!(le32_to_cpu(s->flags) & VCI_SAMPLE_VALID) ||
 		    off >= id->backing_blocks || vci_intent_marked(m, off))
 			continue;

@@ -29,9 +29,13 @@ int vci_identity_init(struct vci_identity *id, const struct vci_header *h,
 void vci_identity_destroy(struct vci_identity *id);
 void vci_identity_wrote(struct vci_identity *id, u64 off);
 void vci_identity_forget(struct vci_identity *id);
-void vci_identity_update(struct vci_identity *id, const struct vci_intent *m);
-void vci_identity_freeze(struct vci_identity *id, const struct vci_intent *m);
+void vci_identity_update(struct vci_identity *id, const struct vci_intent *m,
+			 bool (*dirty)(void *ctx, u64 off), void *ctx);
+void vci_identity_written_back(struct vci_identity *id, u64 off, u32 blocks);
+void vci_identity_freeze(struct vci_identity *id, const struct vci_intent *m,
+			 bool (*dirty)(void *ctx, u64 off), void *ctx);
 int vci_identity_compare(struct vci_identity *id, const struct vci_intent *m,
+			 bool (*skip)(void *ctx, u64 off), void *ctx,
 			 u64 *where) __must_check;
 
 #endif /* VCI_IDENTITY_H */

@@ -17,11 +17,21 @@
 
 struct vci_dev;
 
+/* One of several I/Os that are done at once. */
+struct vci_piece {
+	u64 addr;
+	u32 blocks;
+	void *data;
+};
+
 struct vci_io_ops {
 	int (*read)(struct vci_dev *dev, u64 addr, u32 blocks, void *data);
 	int (*write)(struct vci_dev *dev, u64 addr, u32 blocks, const void *data,
 		     unsigned int flags);
 	int (*flush)(struct vci_dev *dev);
+	/* All of them, in any order; may be NULL.  An error is that of any. */
+	int (*read_many)(struct vci_dev *dev, const struct vci_piece *p, u32 nr);
+	int (*write_many)(struct vci_dev *dev, const struct vci_piece *p, u32 nr);
 };
 
 struct vci_dev {
@@ -46,6 +56,32 @@ static inline int __must_check vci_write(struct vci_dev *dev, u64 addr, u32 bloc
 static inline int __must_check vci_flush(struct vci_dev *dev)
 {
 	return dev->ops->flush(dev);
+}
+
+static inline int __must_check vci_read_many(struct vci_dev *dev,
+					     const struct vci_piece *p, u32 nr)
+{
+	int r = 0;
+	u32 i;
+
+	if (dev->ops->read_many)
+		return dev->ops->read_many(dev, p, nr);
+	for (i = 0; !r && i < nr; i++)
+		r = vci_read(dev, p[i].addr, p[i].blocks, p[i].data);
+	return r;
+}
+
+static inline int __must_check vci_write_many(struct vci_dev *dev,
+					      const struct vci_piece *p, u32 nr)
+{
+	int r = 0;
+	u32 i;
+
+	if (dev->ops->write_many)
+		return dev->ops->write_many(dev, p, nr);
+	for (i = 0; !r && i < nr; i++)
+		r = vci_write(dev, p[i].addr, p[i].blocks, p[i].data, 0);
+	return r;
 }
 
 #endif /* VCI_IO_H */

@@ -43,15 +43,15 @@ u32 vci_log_room(const struct vci_log *log)
 	return log->segments->blocks - log->used;
 }
 
-static int open_next(struct vci_log *log)
+static int open_next(struct vci_log *log, u32 keep)
 {
 	u32 i;
 
 	vci_log_fill_queue(log);
-	if (!log->nr_queue)
+	if (log->nr_queue + log->segments->count[VCI_LIFE_FREE] <= keep)
 		return -ENOSPC;
 	/* L2: a flush helps only if a completed batch names it. */
-	if (log->ordinal + 1 > log->named_durable)
+	if (log->ordinal + 1 > READ_ONCE(log->named_durable))
 		return log->ordinal + 1 > log->named_completed ? -ENOSPC : -EAGAIN;
 	if (log->segment != VCI_NO_SEGMENT)
 		vci_segment_set(log->segments, log->segment, VCI_LIFE_CLOSED);
@@ -62,6 +62,7 @@ static int open_next(struct vci_log *log)
 	vci_segment_set(log->segments, i, VCI_LIFE_OPEN);
 	VCI_ASSERT(!log->segments->s[i].live);
 	log->segments->s[i].seq = log->seq + 1;
+	log->first_seq = log->seq + 1;
 	log->segment = i;
 	log->used = 0;
 	log->ordinal++;
@@ -72,25 +73,27 @@ static int open_next(struct vci_log *log)
  * vci_log_reserve() - give a batch its place
  * @log: the log
  * @blocks: header, data and padding; at most a segment
+ * @keep: segments to leave for others
  * @info: filled in, but for header_blocks and nr_entries
  *
  * Return: 0; -EAGAIN if the next segment's name must become durable first;
  * -ENOSPC if there is no free segment, or a checkpoint must name it.
  */
-int vci_log_reserve(struct vci_log *log, u32 blocks, struct vci_batch_info *info)
+int vci_log_reserve(struct vci_log *log, u32 blocks, u32 keep,
+		    struct vci_batch_info *info)
 {
 	u32 i;
 	int r;
 
 	if (vci_log_room(log) < blocks) {
-		r = open_next(log);
+		r = open_next(log, keep);
 		if (r)
 			return r;
 	}
 	memset(info, 0, sizeof(*info));
 	info->seq = ++log->seq;
 	info->epoch = log->epoch;
-	info->durable_seq = log->durable_seq;
+	info->durable_seq = READ_ONCE(log->durable_seq);
 	info->addr = vci_segment_addr(log->segments, log->segment) + log->used;
 	info->blocks = blocks;
 	for (i = 0; i < VCI_WINDOW; i++)
@@ -102,16 +105,34 @@ int vci_log_reserve(struct vci_log *log, u32 blocks, struct vci_batch_info *info
 /**
  * vci_log_complete() - the write of a batch completed
  * @log: the log
- * @info: as vci_log_reserve() gave it; batches complete in order of seq
+ * @info: as vci_log_reserve() gave it; no other was reserved since
+ * @write: it holds users' writes
  */
-void vci_log_complete(struct vci_log *log, const struct vci_batch_info *info)
+void vci_log_complete(struct vci_log *log, const struct vci_batch_info *info,
+		      bool write)
 {
 	u32 n = 0;
 
 	while (n < VCI_WINDOW && info->next[n] != VCI_NO_SEGMENT)
 		n++;
-	log->completed_seq = info->seq;
-	log->named_completed = log->ordinal + n;
+	WRITE_ONCE(log->named_completed, log->ordinal + n);
+	WRITE_ONCE(log->completed_seq, info->seq);
+	if (write)
+		WRITE_ONCE(log->write_seq, info->seq);
+}
+
+/**
+ * vci_log_needs_preflush() - may a batch become durable by itself? (L3)
+ * @log: the log
+ * @info: of the batch, just reserved
+ *
+ * Return: false if it is the first of its segment, or that one is durable.
+ */
+bool vci_log_needs_preflush(const struct vci_log *log,
+			    const struct vci_batch_info *info)
+{
+	return info->seq != log->first_seq &&
+	       log->first_seq > READ_ONCE(log->durable_seq);
 }
 
 /**
@@ -121,8 +142,21 @@ void vci_log_complete(struct vci_log *log, const struct vci_batch_info *info)
  */
 void vci_log_flush_begin(const struct vci_log *log, struct vci_log_flush *f)
 {
-	f->seq = log->completed_seq;
-	f->named = log->named_completed;
+	f->seq = READ_ONCE(log->completed_seq);
+	f->named = READ_ONCE(log->named_completed);
+}
+
+/* Raises a number that others raise too. */
+static void raise(u64 *number, u64 to)
+{
+	u64 old = READ_ONCE(*number), seen;
+
+	while (old < to) {
+		seen = cmpxchg(number, old, to);
+		if (seen == old)
+			break;
+		old = seen;
+	}
 }
 
 /**
@@ -132,8 +166,8 @@ void vci_log_flush_begin(const struct vci_log *log, struct vci_log_flush *f)
  */
 void vci_log_flush_end(struct vci_log *log, const struct vci_log_flush *f)
 {
-	log->durable_seq = max(log->durable_seq, f->seq);
-	log->named_durable = max(log->named_durable, f->named);
+	raise(&log->durable_seq, f->seq);
+	raise(&log->named_durable, f->named);
 }
 
 /**
@@ -141,13 +175,14 @@ void vci_log_flush_end(struct vci_log *log, const struct vci_log_flush *f)
  * @log: the log; no batch is in flight
  * @h: header of the checkpoint
  *
- * What follows is numbered from here.
+ * What follows belongs to the log of both: this checkpoint and the one before.
  */
 void vci_log_freeze(struct vci_log *log, struct vci_header *h)
 {
 	u32 i;
 
 	vci_log_fill_queue(log);
+	log->next_base = log->ordinal;
 	h->checkpoint_seq = log->seq;
 	h->durable_seq = log->seq;
 	h->log_segment = log->segment;
@@ -161,18 +196,19 @@ void vci_log_freeze(struct vci_log *log, struct vci_header *h)
 
 /**
  * vci_log_commit() - the header that vci_log_freeze() filled in is durable
- * @log: the log; nothing was appended since the freeze
+ * @log: the log; it may have grown since the freeze
  * @h: that header
  */
 void vci_log_commit(struct vci_log *log, const struct vci_header *h)
 {
+	struct vci_log_flush f;
 	u32 n = 0;
 
-	VCI_ASSERT(log->seq == h->checkpoint_seq);
 	while (n < VCI_QUEUE && h->queue[n] != VCI_NO_SEGMENT)
 		n++;
-	log->durable_seq = h->checkpoint_seq;
-	log->ordinal = 0;
-	log->named_completed = n;
-	log->named_durable = n;
+	log->base = log->next_base;
+	f.seq = h->checkpoint_seq;
+	f.named = log->base + n;
+	vci_log_flush_end(log, &f);
+	log->named_completed = max(log->named_completed, f.named);
 }

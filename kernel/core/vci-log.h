@@ -2,16 +2,19 @@
 /*
  * The log: the order of appends.
  *
- * A batch is one header and its data, appended to the open segment.  Batches
- * are judged singly (O4): recovery takes each one that is whole, whatever is
- * missing before it.  So that it finds them all:
+ * A batch is one header and its data, appended to the open segment, one batch at
+ * a time: the next gets its place when the one before is complete and mapped
+ * (the gate, vci-append.c).  Batches are judged singly (O4): recovery takes each
+ * one that is whole, whatever is missing before it.  So that it finds them all:
  *
  *  L1 the segments of a checkpoint's log are numbered by ordinals: 0 is the one
- *     open at the checkpoint, 1.. follow in the order in which they are opened
+ *     open at the checkpoint, 1.. follow in the order in which they are opened.
+ *     In memory they go on from one checkpoint to the next, and count from base
  *  L2 a segment is opened only if its name is durable: in the header's queue, or
  *     in a durable batch of one of the VCI_WINDOW segments before it
  *  L3 in each segment the first batch is complete before another is submitted,
- *     so a segment whose first unit is no batch holds none that was flushed
+ *     and durable before another is by itself (FUA), so a segment whose first
+ *     unit is no batch holds none that was flushed
  *  L4 a segment is free in the checkpoint that the log began with: an older
  *     life's batches have a seq that this checkpoint covers (O8), and another
  *     activation's another epoch (O10)
@@ -21,17 +24,27 @@
 
 #include "vci-segment.h"
 
+/*
+ * Flushes complete in any context, without the lock: what they move is read and
+ * written in one piece, which takes a 64-bit machine.
+ */
+static_assert(sizeof(long) == sizeof(u64));
+
 struct vci_log {
 	struct vci_segments *segments;
 	u64 epoch;
 	u64 seq;		/* last one given out */
 	u64 completed_seq;	/* last one whose write completed */
+	u64 write_seq;		/* last one of them with users' writes */
 	u64 durable_seq;	/* last one known durable (O5) */
 	u32 segment;		/* open one, or VCI_NO_SEGMENT */
 	u32 used;		/* blocks of it */
-	u32 ordinal;		/* of it */
-	u32 named_completed;	/* ordinals up to it are named by a completed batch */
-	u32 named_durable;	/* ... by the header or a durable one (L2) */
+	u64 first_seq;		/* its first batch */
+	u64 ordinal;		/* of it */
+	u64 base;		/* of the segment open at the checkpoint */
+	u64 next_base;		/* ... at the one that is being written */
+	u64 named_completed;	/* ordinals up to it are named by a completed batch */
+	u64 named_durable;	/* ... by the header or a durable one (L2) */
 	u32 nr_queue;
 	u32 queue[VCI_QUEUE];	/* the next ones, in order */
 };
@@ -41,17 +54,21 @@ void vci_log_init(struct vci_log *log, struct vci_segments *segments);
 void vci_log_fill_queue(struct vci_log *log);
 u32 vci_log_room(const struct vci_log *log);
 /*
- * Room for a batch of @blocks: 0 and *@info filled in (addr, seq, next, ...);
- * -EAGAIN: flush first (vci_log_flush_begin/end), then again; -ENOSPC: not
- * before the next checkpoint.
+ * Room for a batch of @blocks, when @keep segments stay for others: 0 and *@info
+ * filled in (addr, seq, next, ...); -EAGAIN: flush first
+ * (vci_log_flush_begin/end), then again; -ENOSPC: not before the next checkpoint.
  */
-int vci_log_reserve(struct vci_log *log, u32 blocks,
+int vci_log_reserve(struct vci_log *log, u32 blocks, u32 keep,
 		    struct vci_batch_info *info) __must_check;
-void vci_log_complete(struct vci_log *log, const struct vci_batch_info *info);
-/* What a flush that is submitted now makes durable; pass it to _end. */
+void vci_log_complete(struct vci_log *log, const struct vci_batch_info *info,
+		      bool write);
+/* Must what was appended before be flushed with this batch, if it has FUA? (L3) */
+bool vci_log_needs_preflush(const struct vci_log *log,
+			    const struct vci_batch_info *info);
+/* What a flush that is submitted now makes durable; pass it to _end. No lock. */
 struct vci_log_flush {
 	u64 seq;
-	u32 named;
+	u64 named;
 };
 
 void vci_log_flush_begin(const struct vci_log *log, struct vci_log_flush *f);

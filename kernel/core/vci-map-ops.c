@@ -7,12 +7,14 @@
  */
 #include "vci-cache-internal.h"
 
-static int change_locked(struct vci_cache *c, struct vci_change *ch)
+static int apply_locked(struct vci_cache *c, struct vci_change *ch)
 {
 	struct vci_extent *e = &ch->e;
 
 	if (ch->ticket && !vci_tickets_valid(&c->tickets, e->off, e->blocks, ch->ticket))
 		return -ESTALE;
+	if (!ch->redo && vci_redo_pending(&c->redo, e->off, e->blocks))
+		return -EAGAIN;
 	switch (ch->kind) {
 	case VCI_CHANGE_INSERT:
 		return vci_btree_insert_locked(c->tree, e);
@@ -29,6 +31,41 @@ static int change_locked(struct vci_cache *c, struct vci_change *ch)
 	return -EINVAL;
 }
 
+/* Within a change what replaces dirty data is counted behind what it replaces. */
+static int change_locked(struct vci_cache *c, struct vci_change *ch)
+{
+	int r = apply_locked(c, ch);
+
+	WRITE_ONCE(c->dirty_blocks, c->stats.dirty_blocks);
+	return r;
+}
+
+/* Lets the range catch up with the log, and reads the nodes. */
+static int get_ready(struct vci_cache *c, const struct vci_change *ch)
+{
+	int r = ch->redo ? 0 : vci_redo_apply(c, ch->e.off, ch->e.blocks);
+
+	return r ? r : vci_btree_load(c->tree, ch->e.off, ch->e.blocks);
+}
+
+/**
+ * vci_cache_try_change() - change the mapping of a short range, now or not
+ * @c: cache
+ * @ch: as for vci_cache_change()
+ *
+ * Task context, no sleep.  Return: as vci_cache_change(), or -EAGAIN: nodes must
+ * be loaded.
+ */
+int vci_cache_try_change(struct vci_cache *c, struct vci_change *ch)
+{
+	int r;
+
+	spin_lock(vci_cache_lock(c));
+	r = change_locked(c, ch);
+	spin_unlock(vci_cache_lock(c));
+	return r;
+}
+
 /**
  * vci_cache_change() - change the mapping of a short range
  * @c: cache
@@ -42,11 +79,9 @@ int vci_cache_change(struct vci_cache *c, struct vci_change *ch)
 	int r;
 
 	for (;;) {
-		spin_lock(vci_cache_lock(c));
-		r = change_locked(c, ch);
-		spin_unlock(vci_cache_lock(c));
+		r = vci_cache_try_change(c, ch);
 		if (r == -EAGAIN)
-			r = vci_btree_load(c->tree, ch->e.off, ch->e.blocks);
+			r = get_ready(c, ch);
 		else if (r == -ENOMEM)
 			r = vci_btree_prepare(c->tree, GFP_NOIO);
 		else
@@ -58,11 +93,8 @@ int vci_cache_change(struct vci_cache *c, struct vci_change *ch)
 
 /* Unmaps what of [off, end) one extent covers. */
 static int unmap_extent(struct vci_cache *c, const struct vci_extent *e, u64 off,
-			u64 end, bool clean_only)
+			u64 end, struct vci_change ch)
 {
-	struct vci_change ch = {
-		.kind = clean_only ? VCI_CHANGE_REMOVE_CLEAN : VCI_CHANGE_REMOVE,
-	};
 	int r = 0;
 
 	off = max(off, e->off);
@@ -74,6 +106,28 @@ static int unmap_extent(struct vci_cache *c, const struct vci_extent *e, u64 off
 		off += ch.e.blocks;
 	}
 	return r;
+}
+
+/* As @how says, which is a change without a range. */
+static int unmap_range(struct vci_cache *c, u64 off, u64 blocks, struct vci_change how)
+{
+	u64 end = off + blocks, pos = off;
+	struct vci_extent e[8];
+	int r, n, i;
+
+	while (pos < end) {
+		n = vci_btree_walk_sleep(c->tree, &pos, e, ARRAY_SIZE(e));
+		if (n <= 0)
+			return n;
+		for (i = 0; i < n; i++) {
+			if (e[i].off >= end)
+				return 0;
+			r = unmap_extent(c, &e[i], off, end, how);
+			if (r)
+				return r;
+		}
+	}
+	return 0;
 }
 
 /**
@@ -88,21 +142,56 @@ static int unmap_extent(struct vci_cache *c, const struct vci_extent *e, u64 off
  */
 int vci_cache_unmap(struct vci_cache *c, u64 off, u64 blocks, bool clean_only)
 {
+	struct vci_change how = {
+		.kind = clean_only ? VCI_CHANGE_REMOVE_CLEAN : VCI_CHANGE_REMOVE,
+	};
+	int r = vci_redo_apply(c, off, blocks);
+
+	return r ? r : unmap_range(c, off, blocks, how);
+}
+
+/**
+ * vci_cache_unmap_redo() - unmap what is clean in a range that is pending
+ * @c: cache
+ * @off: first block on the backing device
+ * @blocks: how many
+ *
+ * By vci_redo_apply().  May sleep.  Return: as vci_cache_unmap().
+ */
+int vci_cache_unmap_redo(struct vci_cache *c, u64 off, u64 blocks)
+{
+	struct vci_change how = { .kind = VCI_CHANGE_REMOVE_CLEAN, .redo = true };
+
+	return unmap_range(c, off, blocks, how);
+}
+
+/**
+ * vci_cache_find_dirty() - is anything in a range dirty?
+ * @c: cache
+ * @off: first block on the backing device
+ * @blocks: how many
+ *
+ * Looks leaf by leaf: what was dirty all the time is found.  May sleep.  Return: 1
+ * if so, 0 if not, -EILSEQ, -ENOMEM or the device's error.
+ */
+int vci_cache_find_dirty(struct vci_cache *c, u64 off, u64 blocks)
+{
 	u64 end = off + blocks, pos = off;
 	struct vci_extent e[8];
-	int r, n, i;
+	int n, i;
 
+	if (!READ_ONCE(c->may_dirty))
+		return 0;
+	n = vci_redo_apply(c, off, blocks);
+	if (n)
+		return n;
 	while (pos < end) {
 		n = vci_btree_walk_sleep(c->tree, &pos, e, ARRAY_SIZE(e));
 		if (n <= 0)
 			return n;
-		for (i = 0; i < n; i++) {
-			if (e[i].off >= end)
-				return 0;
-			r = unmap_extent(c, &e[i], off, end, clean_only);
-			if (r)
-				return r;
-		}
+		for (i = 0; i < n && e[i].off < end; i++)
+			if (e[i].flags & VCI_EXT_DIRTY)
+				return 1;
 	}
 	return 0;
 }

@@ -120,7 +120,9 @@ struct vci_header_disk {
 	__le32	nr_epochs;
 	struct vci_epoch_disk epochs[VCI_EPOCHS];
 	__le32	pages_crc;	/* of the generations of all pages in use */
-	u8	reserved[112];
+	__le64	dirty_blocks;	/* of data_blocks */
+	__le64	ordered_seq;	/* batches before it are written back, in order; 0 none */
+	u8	reserved[96];
 	__le32	crc;		/* crc32c of the 508 bytes before */
 } __packed;
 
@@ -137,6 +139,7 @@ static_assert(offsetof(struct vci_header_disk, modification_uuid) == 57);
 static_assert(offsetof(struct vci_header_disk, pad) == 73);
 static_assert(offsetof(struct vci_header_disk, ext_magic) == 80);
 static_assert(offsetof(struct vci_header_disk, pages_crc) == 392);
+static_assert(offsetof(struct vci_header_disk, dirty_blocks) == 396);
 static_assert(offsetof(struct vci_header_disk, crc) == 508);
 
 /* Block 1: written by vci-format alone, so it needs no atomicity. */

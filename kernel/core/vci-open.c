@@ -94,29 +94,63 @@ static void start_log(struct vci_cache *c, struct vci_header *h)
 /* Nothing clean is to be believed, now or after a crash before a checkpoint. */
 static int drop_all(struct vci_cache *c, struct vci_open_report *report)
 {
+	int r = 0;
+	u32 i;
+
 	report->dropped_all = true;
 	c->header.flags |= VCI_HDR_RETIRED;
 	vci_identity_forget(&c->identity);
-	return vci_cache_unmap(c, 0, c->header.backing_blocks, true);
+	if (report->was_clean)
+		r = vci_redo_init(&c->redo, c->intent.nr_regions, c->intent.log2);
+	for (i = 0; !r && i < c->intent.nr_regions; i++)
+		vci_redo_drop(&c->redo, i);
+	return r;
 }
 
-static int check_identity(struct vci_cache *c, struct vci_open_report *report,
-			  const char **why)
+static const char changed_and_dirty[] =
+	"Backing device was changed, and there may be dirty data for it: feature force keeps that";
+
+/* It is another device, or was changed behind the cache's back. */
+static int other_backing_device(struct vci_cache *c, const struct vci_open_params *p,
+				u64 where, struct vci_open_report *report,
+				const char **why)
+{
+	bool dirty = c->header.flags & VCI_HDR_DIRTY;
+
+	if (dirty && !p->force) {
+		vci_err("%s: block %llu of the backing device differs from what the cache knows of it, which may hold dirty data: feature force keeps that, and drops what is clean",
+			c->backing->name, where);
+		*why = changed_and_dirty;
+		return -EINVAL;
+	}
+	vci_warn("%s: block %llu differs from what the cache knows of it: the cache starts empty but for dirty data",
+		 c->backing->name, where);
+	report->forced |= dirty;
+	return drop_all(c, report);
+}
+
+/* Written or cleaned by the log: the sample may be of a time before that. */
+static bool rewrote(void *ctx, u64 off)
+{
+	const struct vci_cache *c = ctx;
+
+	return vci_redo_rewrote(&c->redo, off);
+}
+
+static int check_identity(struct vci_cache *c, const struct vci_open_params *p,
+			  struct vci_open_report *report, const char **why)
 {
 	u64 where = 0;
 	int r;
 
 	if (c->header.flags & VCI_HDR_RETIRED) {
-		vci_warn("%s: was given up while its backing device was written: it starts empty",
+		vci_warn("%s: was given up while its backing device was written: it starts empty but for dirty data",
 			 c->dev->name);
 		return drop_all(c, report);
 	}
-	r = vci_identity_compare(&c->identity, &c->intent, &where);
-	if (r == -ESTALE) {
-		vci_warn("%s: block %llu differs from what the cache knows of it: the cache starts empty",
-			 c->backing->name, where);
-		return drop_all(c, report);
-	}
+	r = vci_identity_compare(&c->identity, &c->intent, rewrote, c, &where);
+	if (r == -ESTALE)
+		return other_backing_device(c, p, where, report, why);
 	if (r)
 		*why = "Cannot read the backing device";
 	return r;
@@ -155,13 +189,10 @@ static int open_epoch(struct vci_cache *c, const struct vci_open_params *p,
 	else
 		room = add_epoch(&h, c->log.epoch, c->log.ordinal + 1);
 	h.unclean = 1;
-	/* Holes in the log are forgotten by a checkpoint, not sooner. */
-	if (!c->checkpoint_due)
-		h.durable_seq = c->log.durable_seq;
 	memcpy(h.modification_uuid, p->modification_uuid, 16);
 	r = vci_cache_write_header(c, &h);
-	/* Without room the epoch begins with a checkpoint, and so after holes (O5). */
-	if (!r && (!room || c->checkpoint_due))
+	/* Without room the epoch begins with a checkpoint. */
+	if (!r && !room)
 		r = vci_cache_checkpoint(c);
 	return r;
 }
@@ -174,12 +205,21 @@ static int activate(struct vci_cache *c, const struct vci_open_params *p,
 
 	*why = "Cannot load the image: run vci-check";
 	r = vci_btree_prepare(c->tree, GFP_KERNEL);
+	if (!r && c->may_dirty)
+		r = vci_wb_prepare(c);
 	if (!r)
 		r = load(c, &c->header, dmg);
 	if (!r && !report->was_clean)
-		r = vci_recover(c, report);
+		r = vci_recover(c, p->force, report, why);
+	/* What was clean may be older than what is lost. */
+	if (!r && report->log_damaged && c->may_dirty)
+		r = drop_all(c, report);
 	if (!r)
-		r = check_identity(c, report, why);
+		r = check_identity(c, p, report, why);
+	if (r)
+		return r;
+	*why = "Cannot read the log for ordered write-back";
+	r = vci_ordered_begin(c, p->ordered);
 	if (r)
 		return r;
 	*why = "Cannot write to the cache device";
@@ -220,6 +260,7 @@ int vci_cache_open(const struct vci_open_params *p, struct vci_cache **cache,
 		c->dev = p->cache_dev;
 		c->backing = p->backing_dev;
 		report->was_clean = !h.unclean;
+		report->dirty = h.flags & VCI_HDR_DIRTY;
 		r = activate(c, p, report, dmg, why);
 	}
 	kvfree(unit);

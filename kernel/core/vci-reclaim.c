@@ -6,7 +6,8 @@
  * no reverse map and no old batch header is needed, and the leaves it changes
  * are written once.  It costs one walk over the tree for many segments.  The
  * emptied segments are free after the next checkpoint (O8): then no mapping
- * that recovery could find points into them, and readers have drained.
+ * that recovery could find points into them, and readers have drained.  What is
+ * dirty is written back before, or keeps its segment.
  */
 #include "vci-cache-internal.h"
 
@@ -16,7 +17,7 @@
 /* Segments kept free, and how many a sweep empties: 1/16 of all each. */
 static u32 low_water(const struct vci_cache *c)
 {
-	return max(2u, c->segments.nr / 16);
+	return max(VCI_KEEP_FILLS + 1, c->segments.nr / 16);
 }
 
 static u32 nr_available(const struct vci_cache *c)
@@ -66,9 +67,10 @@ u32 vci_reclaim_wanted(const struct vci_cache *c)
 	return want;
 }
 
-static bool in_victim(const struct vci_cache *c, const struct vci_extent *e)
+static bool is_victim(const struct vci_cache *c, const struct vci_extent *e)
 {
-	return c->segments.s[vci_segment_of(&c->segments, e->addr)].life ==
+	return !(e->flags & VCI_EXT_DIRTY) &&
+	       c->segments.s[vci_segment_of(&c->segments, e->addr)].life ==
 	       VCI_LIFE_VICTIM;
 }
 
@@ -104,7 +106,7 @@ static int sweep(struct vci_cache *c)
 		if (n <= 0)
 			return n;
 		for (i = 0; !r && i < n; i++)
-			if (in_victim(c, &c->walk[i]))
+			if (is_victim(c, &c->walk[i]))
 				r = drop_extent(c, &c->walk[i]);
 		if (r)
 			return r;
@@ -118,24 +120,38 @@ static int sweep(struct vci_cache *c)
  * @segments: how many
  *
  * By the writer; a checkpoint must follow.  May sleep, may take long.  Return: 0
- * or an error: then the victims stay what they are, for the next time.
+ * or an error: then the victims stay what they are, for the next time; if it is
+ * that of write-back, what could be emptied is.
  */
 int vci_reclaim(struct vci_cache *c, u32 segments)
 {
-	int r;
+	int error = 0, r = vci_redo_finish(c);
+	u64 age;
+	u32 nr;
 
+	/* What the log maps into a victim must be found by the sweep. */
+	if (r)
+		return r;
 	spin_lock(vci_cache_lock(c));
-	vci_segments_pick_victims(&c->segments, segments);
+	nr = vci_segments_pick_empty(&c->segments, vci_ordered_before(c));
 	spin_unlock(vci_cache_lock(c));
+	age = vci_segments_age(&c->segments, segments > nr ? segments - nr : 0);
+	spin_lock(vci_cache_lock(c));
+	vci_segments_pick_victims(&c->segments, age);
+	spin_unlock(vci_cache_lock(c));
+	if (READ_ONCE(c->dirty_blocks))
+		error = vci_writeback_victims(c);
 	r = sweep(c);
 	if (r)
 		return r;
 	if (c->ops && c->ops->drain_readers)
 		c->ops->drain_readers(c->ctx);
 	spin_lock(vci_cache_lock(c));
-	vci_segments_all(&c->segments, VCI_LIFE_VICTIM, VCI_LIFE_DRAINED);
+	nr = vci_segments_drained(&c->segments, vci_ordered_before(c));
 	spin_unlock(vci_cache_lock(c));
-	return 0;
+	if (!nr && error == -ENOSPC)
+		vci_ordered_give_up(c);
+	return nr ? 0 : error;
 }
 
 /**
@@ -147,9 +163,13 @@ int vci_reclaim(struct vci_cache *c, u32 segments)
  */
 int vci_drop_some(struct vci_cache *c)
 {
+	int r = 0;
+
 	if (c->segments.count[VCI_LIFE_CLOSED])
 		return vci_reclaim(c, max(1u, c->segments.nr / 8));
-	return vci_cache_unmap(c, 0, c->header.backing_blocks, true);
+	if (READ_ONCE(c->dirty_blocks))
+		r = vci_writeback_all(c);
+	return r ? r : vci_cache_unmap(c, 0, c->header.backing_blocks, true);
 }
 
 /**
@@ -180,14 +200,16 @@ int vci_make_room(struct vci_cache *c)
 bool vci_cache_needs_maintenance(const struct vci_cache *c)
 {
 	return !vci_cache_is_failed(c) &&
-	       (vci_reclaim_wanted(c) || READ_ONCE(c->checkpoint_due));
+	       (vci_redo_any(&c->redo) || vci_reclaim_wanted(c) ||
+		READ_ONCE(c->checkpoint_due));
 }
 
 /* Marks that could be cleared, or changes that would be replayed. */
 static bool has_lazy_work(const struct vci_cache *c)
 {
 	return vci_btree_dirty_nodes(c->tree) || vci_intent_count(&c->intent) ||
-	       c->log.seq != c->header.checkpoint_seq;
+	       c->log.seq != c->header.checkpoint_seq ||
+	       (READ_ONCE(c->may_dirty) && !vci_cache_dirty_blocks(c));
 }
 
 /**
@@ -199,16 +221,25 @@ static bool has_lazy_work(const struct vci_cache *c)
  */
 int vci_cache_maintain(struct vci_cache *c, bool idle)
 {
-	u32 want = vci_reclaim_wanted(c);
-	int r = 0;
+	int r, error = 0;
+	u32 want;
 
 	if (vci_cache_is_failed(c))
 		return -EIO;
+	r = vci_redo_finish(c);
+	if (r)
+		return r;
+	want = vci_reclaim_wanted(c);
 	if (!want && !vci_cache_needs_maintenance(c) && !(idle && has_lazy_work(c)))
 		return 0;
 	if (want)
 		r = vci_reclaim(c, want);
-	if (!r)
-		r = vci_cache_checkpoint(c);
-	return r;
+	/* With nothing else to drop: what is in the open segment takes nodes too. */
+	if (!r && vci_nodes_wanted(c) > nodes_high(c) &&
+	    !c->segments.count[VCI_LIFE_CLOSED] && !c->segments.count[VCI_LIFE_DRAINED])
+		r = vci_drop_some(c);
+	/* It may make room, and doesn't depend on a backing device that fails. */
+	if (!r || (r != -ENOMEM && !vci_cache_is_failed(c)))
+		error = vci_cache_checkpoint(c);
+	return r && r != -ENOSPC ? r : error;
 }

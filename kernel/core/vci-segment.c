@@ -151,33 +151,78 @@ void vci_segment_unmapped(struct vci_segments *t, u64 addr, u32 blocks)
 	s->live -= blocks;
 }
 
-static u32 oldest_closed(const struct vci_segments *t)
+static u32 count_closed(const struct vci_segments *t, u64 max_seq)
 {
-	u32 i, best = VCI_NO_SEGMENT;
+	u32 i, nr = 0;
 
 	for (i = 0; i < t->nr; i++)
-		if (t->s[i].life == VCI_LIFE_CLOSED &&
-		    (best == VCI_NO_SEGMENT || t->s[i].seq < t->s[best].seq))
-			best = i;
-	return best;
+		nr += t->s[i].life == VCI_LIFE_CLOSED && t->s[i].seq <= max_seq;
+	return nr;
+}
+
+/**
+ * vci_segments_age() - how old are the oldest?
+ * @t: table
+ * @want: how many
+ *
+ * By the writer.  Return: the seq up to which there are at most @want closed
+ * segments, and no more seqs with as many; the lock need not be held.
+ */
+u64 vci_segments_age(const struct vci_segments *t, u32 want)
+{
+	u64 low = 0, high = 0, mid;
+	u32 i;
+
+	for (i = 0; i < t->nr; i++)
+		if (t->s[i].life == VCI_LIFE_CLOSED)
+			high = max(high, t->s[i].seq);
+	while (low < high) {
+		mid = high - (high - low) / 2;
+		if (count_closed(t, mid) <= want)
+			low = mid;
+		else
+			high = mid - 1;
+	}
+	return low;
 }
 
 /**
  * vci_segments_pick_victims() - choose the oldest closed segments to empty
  * @t: table
- * @want: how many
+ * @max_seq: those begun up to this batch: vci_segments_age()
  *
  * Return: how many were found.
  */
-u32 vci_segments_pick_victims(struct vci_segments *t, u32 want)
+u32 vci_segments_pick_victims(struct vci_segments *t, u64 max_seq)
 {
-	u32 n, i;
+	u32 i, n = 0;
 
-	for (n = 0; n < want; n++) {
-		i = oldest_closed(t);
-		if (i == VCI_NO_SEGMENT)
-			break;
+	for (i = 0; i < t->nr; i++) {
+		if (t->s[i].life != VCI_LIFE_CLOSED || t->s[i].seq > max_seq)
+			continue;
 		vci_segment_set(t, i, VCI_LIFE_VICTIM);
+		n++;
+	}
+	return n;
+}
+
+/**
+ * vci_segments_pick_empty() - choose the closed segments that nothing maps
+ * @t: table
+ * @before: only those begun before this batch
+ *
+ * They cost nothing: overwritten, or records of write-back only.  Return: how many.
+ */
+u32 vci_segments_pick_empty(struct vci_segments *t, u64 before)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < t->nr; i++) {
+		if (t->s[i].life != VCI_LIFE_CLOSED || t->s[i].live ||
+		    t->s[i].seq >= before)
+			continue;
+		vci_segment_set(t, i, VCI_LIFE_VICTIM);
+		n++;
 	}
 	return n;
 }
@@ -196,6 +241,28 @@ void vci_segments_all(struct vci_segments *t, enum vci_segment_life from,
 	for (i = 0; t->count[from] && i < t->nr; i++)
 		if (t->s[i].life == from)
 			vci_segment_set(t, i, to);
+}
+
+/**
+ * vci_segments_drained() - the sweep is over, and readers are gone
+ * @t: table
+ * @before: segments begun at or behind this batch are still to be read
+ *
+ * A victim that something still maps is none.  Return: how many are empty.
+ */
+u32 vci_segments_drained(struct vci_segments *t, u64 before)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; t->count[VCI_LIFE_VICTIM] && i < t->nr; i++) {
+		bool empty = !t->s[i].live && t->s[i].seq < before;
+
+		if (t->s[i].life != VCI_LIFE_VICTIM)
+			continue;
+		nr += empty;
+		vci_segment_set(t, i, empty ? VCI_LIFE_DRAINED : VCI_LIFE_CLOSED);
+	}
+	return nr;
 }
 
 static u8 disk_state(u8 life)

@@ -52,9 +52,12 @@ void vci_segment_set(struct vci_segments *t, u32 i, enum vci_segment_life life);
 u32 vci_segment_take_free(struct vci_segments *t);
 void vci_segment_mapped(struct vci_segments *t, u64 addr, u32 blocks);
 void vci_segment_unmapped(struct vci_segments *t, u64 addr, u32 blocks);
-u32 vci_segments_pick_victims(struct vci_segments *t, u32 want);
+u64 vci_segments_age(const struct vci_segments *t, u32 want);
+u32 vci_segments_pick_victims(struct vci_segments *t, u64 max_seq);
+u32 vci_segments_pick_empty(struct vci_segments *t, u64 before);
 void vci_segments_all(struct vci_segments *t, enum vci_segment_life from,
 		      enum vci_segment_life to);
+u32 vci_segments_drained(struct vci_segments *t, u64 before);
 void vci_segments_freeze(struct vci_segments *t);
 void vci_segments_commit(struct vci_segments *t);
 

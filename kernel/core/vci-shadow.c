@@ -4,6 +4,8 @@
  */
 #include "vci-shadow.h"
 
+#define LOAD_PAGES	32u	/* read at once, both slots of each: 256 KiB */
+
 static u64 page_addr(const struct vci_shadow *s, u32 page, bool slot)
 {
 	return s->area.addr + (2ull * page + slot) * VCI_UNIT_BLOCKS;
@@ -52,23 +54,20 @@ void vci_shadow_destroy(struct vci_shadow *s)
 }
 
 /*
- * Reads both slots of a page, takes the newer valid one.  The other one may be
+ * Of both slots of a page in @buf, takes the newer valid one.  The other one may be
  * of a checkpoint that was not completed, whose generation the next one will
  * use: it is written over then, or its page would count as the newer.
  */
-static int load_page(struct vci_shadow *s, struct vci_dev *dev, const u8 *uuid,
-		     u32 i, u64 max_gen, u8 *buf, struct vci_damage *dmg)
+static int load_page(struct vci_shadow *s, const u8 *uuid, u32 i, u64 max_gen,
+		     const u8 *buf, struct vci_damage *dmg)
 {
 	struct vci_damage unused;
 	u64 gen, best = 0;
 	unsigned int slot;
 	int r;
 
-	r = vci_read(dev, page_addr(s, i, 0), 2 * VCI_UNIT_BLOCKS, buf);
-	if (r)
-		return r;
 	for (slot = 0; slot < 2; slot++) {
-		struct vci_page_disk *p = (void *)(buf + slot * VCI_UNIT_SIZE);
+		const struct vci_page_disk *p = (const void *)(buf + slot * VCI_UNIT_SIZE);
 
 		r = vci_page_check(p, uuid, page_addr(s, i, slot), i, max_gen, &gen,
 				   &unused);
@@ -107,12 +106,17 @@ static int load_page(struct vci_shadow *s, struct vci_dev *dev, const u8 *uuid,
 int vci_shadow_load(struct vci_shadow *s, struct vci_dev *dev, const u8 *uuid,
 		    u64 max_gen, struct vci_damage *dmg)
 {
-	u8 *buf = kvmalloc(2 * VCI_UNIT_SIZE, GFP_KERNEL);
+	const size_t bytes = VCI_PAGE_BLOCKS * VCI_BLOCK_SIZE;
+	u8 *buf = kvmalloc(min(s->nr_pages, LOAD_PAGES) * bytes, GFP_KERNEL);
 	int r = buf ? 0 : -ENOMEM;
-	u32 i;
+	u32 i, k, nr;
 
-	for (i = 0; !r && i < s->nr_pages; i++)
-		r = load_page(s, dev, uuid, i, max_gen, buf, dmg);
+	for (i = 0; !r && i < s->nr_pages; i += nr) {
+		nr = min(s->nr_pages - i, LOAD_PAGES);
+		r = vci_read(dev, page_addr(s, i, 0), nr * VCI_PAGE_BLOCKS, buf);
+		for (k = 0; !r && k < nr; k++)
+			r = load_page(s, uuid, i + k, max_gen, buf + k * bytes, dmg);
+	}
 	kvfree(buf);
 	return r;
 }

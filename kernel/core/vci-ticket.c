@@ -113,6 +113,21 @@ bool vci_tickets_valid(struct vci_tickets *t, u64 off, u32 blocks,
 	return sum_of(t, off, blocks) == ticket->sum;
 }
 
+/**
+ * vci_tickets_busy() - is a write in flight in the range?
+ * @t: tickets
+ * @off: first block on the backing device
+ * @blocks: how many
+ *
+ * Any context.  A write whose vci_tickets_write_begin() was before is seen.
+ */
+bool vci_tickets_busy(struct vci_tickets *t, u64 off, u64 blocks)
+{
+	/* Pairs with the barrier of vci_tickets_write_begin(). */
+	smp_mb();
+	return has_writers(t, off, blocks);
+}
+
 static void add_writer(struct vci_ticket_slot *s)
 {
 	atomic_inc(&s->writers);

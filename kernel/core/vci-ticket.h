@@ -46,6 +46,7 @@ bool vci_tickets_take(struct vci_tickets *t, u64 off, u32 blocks,
 		      struct vci_ticket *ticket);
 bool vci_tickets_valid(struct vci_tickets *t, u64 off, u32 blocks,
 		       const struct vci_ticket *ticket);
+bool vci_tickets_busy(struct vci_tickets *t, u64 off, u64 blocks);
 void vci_tickets_write_begin(struct vci_tickets *t, struct vci_write *w);
 bool vci_tickets_write_end(struct vci_tickets *t, struct vci_write *w,
 			   struct vci_ticket *ticket);

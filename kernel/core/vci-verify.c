@@ -262,6 +262,9 @@ static void verify_counts(struct verify *v)
 	else if (v->r->data_blocks != v->h->data_blocks)
 		vci_verify_report(v, VCI_DMG_COUNT_EXTENTS, 0, v->h->data_blocks,
 				  v->r->data_blocks);
+	else if (v->r->dirty_blocks != v->h->dirty_blocks)
+		vci_verify_report(v, VCI_DMG_COUNT_EXTENTS, 0, v->h->dirty_blocks,
+				  v->r->dirty_blocks);
 }
 
 static void verify_backing(struct verify *v)

@@ -47,7 +47,8 @@ static int user_flush(struct world *w)
 /* A mutex of the core is held: whoever wants it would wait. */
 static bool core_locked(const struct world *w)
 {
-	return w->cache->intent.lock.held || w->cache->header_lock.held;
+	return w->cache->intent.lock.held || w->cache->header_lock.held ||
+	       w->cache->redo.lock.held;
 }
 
 /* A failure that no power cut explains. */
@@ -270,6 +271,8 @@ static void load(struct world *w, struct op *op)
 {
 	int r;
 
+	if (core_locked(w))
+		return;
 	op->busy = true;
 	r = vci_cache_load(w->cache, op->off, op->blocks);
 	op->busy = false;

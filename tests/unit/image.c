@@ -240,8 +240,10 @@ static void builder_data(struct builder *b)
 		image_reseal_page(b->m, b->h, b->h->segtable.addr + page * VCI_PAGE_BLOCKS);
 		vci_bitmap_set(image_bits(b->m, b->h), e->addr, e->blocks);
 		b->h->data_blocks += e->blocks;
-		if (e->flags & VCI_EXT_DIRTY)
+		if (e->flags & VCI_EXT_DIRTY) {
 			b->h->flags |= VCI_HDR_DIRTY;
+			b->h->dirty_blocks += e->blocks;
+		}
 	}
 }
 

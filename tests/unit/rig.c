@@ -61,6 +61,8 @@ int rig_open(struct rig *rig)
 		.backing_dev = &rig->backing.dev,
 		.backing_blocks = rig->backing.dev.blocks,
 		.random = sim_rand(&rig->rng),
+		.ordered = rig->ordered,
+		.force = rig->force,
 		.ops = &rig_ops,
 		.ctx = rig,
 	};
@@ -135,6 +137,80 @@ int rig_write(struct rig *rig, u64 off, u32 blocks, u32 value)
 		r = vci_write(&rig->backing.dev, off, blocks, rig->data, 0);
 	}
 	vci_write_end(rig->c, &w, NULL);
+	return r;
+}
+
+/* In the gate; -ENOSPC leaves it to the caller to maintain. */
+static int log_write(struct rig *rig, struct vci_fill *f)
+{
+	struct vci_append a;
+	int r;
+
+	do
+		r = vci_append_begin(rig->c, f, &a);
+	while (r == -EAGAIN && !(r = vci_append_prepare(rig->c)));
+	if (r)
+		return r;
+	r = vci_write(&rig->cache.dev, a.addr, a.blocks, f->buffer, a.flags);
+	if (r) {
+		vci_append_failed(rig->c, &a, r);
+		return r;
+	}
+	r = vci_append_map(rig->c, f, &a);
+	return r == -EAGAIN ? vci_append_map_sleep(rig->c, f, &a) : r;
+}
+
+int rig_log_write(struct rig *rig, u64 off, u32 blocks, u32 value, bool fua)
+{
+	static const struct vci_ticket none;
+	struct vci_fill *f = &rig->fill;
+	int r, i;
+
+	assert(vci_append_enter(rig->c) && !f->nr);
+	vci_fill_init(f, rig->buffer, vci_cache_batch_blocks(rig->c));
+	f->write = true;
+	f->fua = fua;
+	i = vci_fill_reserve(f, off, blocks, &none);
+	assert(i >= 0 && f->e[i].blocks == blocks);
+	memset(vci_fill_data(f, i), value, (size_t)blocks * VCI_BLOCK_SIZE);
+	vci_fill_commit(f, i, true);
+	r = log_write(rig, f);
+	vci_append_leave(rig->c);
+	vci_fill_init(f, rig->buffer, vci_cache_batch_blocks(rig->c));
+	return r;
+}
+
+int rig_value(struct rig *rig, u64 off)
+{
+	struct vci_lookup res;
+	const u8 *p;
+	int r;
+
+	while ((r = vci_cache_lookup(rig->c, off, 1, &res)) == -EAGAIN)
+		if (vci_cache_load(rig->c, off, 1))
+			return -1;
+	if (r)
+		return -1;
+	p = res.mapped ? sim_disk_peek(&rig->cache, res.e.addr) :
+			 sim_disk_peek(&rig->backing, off);
+	return memchr_inv(p, p[0], VCI_BLOCK_SIZE) ? -1 : p[0];
+}
+
+int rig_flush(struct rig *rig)
+{
+	struct vci_flush_token t;
+	int r = 0;
+
+	if (vci_flush_cache_begin(rig->c, &t)) {
+		r = vci_flush(&rig->cache.dev);
+		if (!r)
+			vci_flush_cache_end(rig->c, &t);
+	}
+	if (!r && vci_flush_backing_begin(rig->c, &t)) {
+		r = vci_flush(&rig->backing.dev);
+		if (!r)
+			vci_flush_backing_end(rig->c, &t);
+	}
 	return r;
 }
 

@@ -23,7 +23,9 @@ struct rig {
 	u8 *data;
 	struct vci_fill fill;
 	unsigned int drained;
+	bool ordered;
 	bool no_data;		/* rig_verify() compares none */
+	bool force;		/* rig_open() activates whatever is lost */
 	char finding[160];	/* the first one of rig_verify() */
 };
 
@@ -41,6 +43,12 @@ int rig_append(struct rig *rig);
 int rig_fill(struct rig *rig, u64 off, u32 blocks);
 /* A whole write: begin, prepare, backing device, end. */
 int rig_write(struct rig *rig, u64 off, u32 blocks, u32 value);
+/* A write to the log, as the shell does it; durable at once with @fua. */
+int rig_log_write(struct rig *rig, u64 off, u32 blocks, u32 value, bool fua);
+/* The value of a block as a user reads it; -1 if its bytes differ. */
+int rig_value(struct rig *rig, u64 off);
+/* What a user's FLUSH does. */
+int rig_flush(struct rig *rig);
 /* Blocks of the range that are mapped, with the right data; -1: wrong data. */
 int rig_cached(struct rig *rig, u64 off, u32 blocks);
 /* Findings of vci_verify(), or an error. */

@@ -76,8 +76,8 @@ static void test_full(void)
 static void test_nodes_short(void)
 {
 	struct vci_header h;
+	int r = 0, most = 0;
 	u32 i;
-	int r = 0;
 
 	rig_init(&rig, 4096 * 4, RIG_BACKING, 128);
 	rig_header(&rig, &h);
@@ -90,12 +90,14 @@ static void test_nodes_short(void)
 			r = rig_append(&rig);
 		if (r == -ENOSPC)
 			r = 0;
-		if (!r && i % 500 == 499)
+		if (!r && i % 500 == 499) {
+			most = max(most, rig_cached(&rig, 0, 4096));
 			r = vci_cache_maintain(rig.c, false);
+		}
 	}
 	ok(!r, "cache:goes_on_without_nodes");
 	ok(!vci_cache_is_failed(rig.c), "cache:does_not_fail_without_nodes");
-	ok(rig_cached(&rig, 0, 4096) > 0, "cache:caches_with_few_nodes");
+	ok(most > 0, "cache:caches_with_few_nodes");
 	/* Writes into extents make more of them, whatever the cache wants. */
 	for (i = 0; !r && i < 60; i++)
 		r = rig_fill(&rig, 4096 + i * 100, 100);

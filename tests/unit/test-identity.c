@@ -94,6 +94,26 @@ static void test_marked(void)
 	rig_exit(&rig);
 }
 
+/* The image may hold dirty data: not to be dropped without being told to. */
+static void test_dirty(void)
+{
+	struct vci_header h;
+	u64 digest;
+
+	setup();
+	rig_header(&rig, &h);
+	h.flags |= VCI_HDR_DIRTY;
+	rig_put_header(&rig, &h);
+	change_backing(0);
+	digest = rig_digest(&rig);
+	ok(rig_open(&rig) == -EINVAL && strstr(rig.why, "force"), "identity:dirty_is_refused");
+	ok(rig_digest(&rig) == digest, "identity:refusal_writes_nothing");
+	rig.force = true;
+	ok(dropped() && rig.report.forced, "identity:unless_forced");
+	is_u64(rig_cached(&rig, 96, 32), 0, "identity:forced_drops_what_is_clean");
+	rig_exit(&rig);
+}
+
 static void test_unreadable(void)
 {
 	u64 errors;
@@ -114,6 +134,7 @@ int main(void)
 	test_dropped_for_good();
 	test_recent();
 	test_marked();
+	test_dirty();
 	test_unreadable();
 	is_u64(vci_alloc_live, 0, "identity:frees_all");
 	return done_testing();

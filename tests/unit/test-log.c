@@ -44,17 +44,17 @@ static void test_places(void)
 	is_u64(vci_log_room(&log_), 0, "log:no_room_at_first");
 	is_u64(h.queue[7], 7, "log:checkpoint_names_the_queue");
 	is_u64(h.log_segment, VCI_NO_SEGMENT, "log:checkpoint_without_an_open_segment");
-	is_u64(vci_log_reserve(&log_, 16, &a), 0, "log:first_batch");
+	is_u64(vci_log_reserve(&log_, 16, 0, &a), 0, "log:first_batch");
 	ok(a.seq == 1 && a.epoch == 7 && a.addr == vci_segment_addr(&t, 0) && a.blocks == 16,
 	   "log:first_batch_begins_its_segment");
 	ok(a.next[0] == 1 && a.next[3] == 4, "log:batch_names_what_follows");
-	vci_log_complete(&log_, &a);
-	is_u64(vci_log_reserve(&log_, t.blocks - 24, &b), 0, "log:second_batch");
+	vci_log_complete(&log_, &a, false);
+	is_u64(vci_log_reserve(&log_, t.blocks - 24, 0, &b), 0, "log:second_batch");
 	ok(b.seq == 2 && b.addr == a.addr + 16 && !b.durable_seq, "log:second_batch_follows");
-	vci_log_complete(&log_, &b);
+	vci_log_complete(&log_, &b, false);
 	is_u64(vci_log_room(&log_), 8, "log:room_is_what_is_left");
 	flush();
-	is_u64(vci_log_reserve(&log_, 16, &a), 0, "log:third_batch_finds_no_room_here");
+	is_u64(vci_log_reserve(&log_, 16, 0, &a), 0, "log:third_batch_finds_no_room_here");
 	ok(a.addr == vci_segment_addr(&t, 1) && a.durable_seq == 2 && a.next[0] == 2,
 	   "log:third_batch_opens_the_next_segment");
 	is_u64(t.s[0].life, VCI_LIFE_CLOSED, "log:the_full_one_is_closed");
@@ -71,26 +71,26 @@ static void test_names(void)
 	setup(t.nr);
 	checkpoint(&h);
 	for (i = 0; i < 20 && !r; i++) {
-		r = vci_log_reserve(&log_, t.blocks, &info);
+		r = vci_log_reserve(&log_, t.blocks, 0, &info);
 		if (!r)
-			vci_log_complete(&log_, &info);
+			vci_log_complete(&log_, &info, false);
 	}
 	ok(r == -EAGAIN && i == VCI_QUEUE + 1, "log:flush_before_an_unnamed_segment");
 	flush();
 	is_u64(log_.durable_seq, VCI_QUEUE, "log:flush_counts_what_completed");
-	is_u64(vci_log_reserve(&log_, t.blocks, &info), 0, "log:opened_after_the_flush");
+	is_u64(vci_log_reserve(&log_, t.blocks, 0, &info), 0, "log:opened_after_the_flush");
 	ok(info.seq == VCI_QUEUE + 1, "log:waiting_cost_no_number");
 
 	setup(t.nr);
 	checkpoint(&h);
 	for (i = 0; i < VCI_QUEUE; i++)
-		r = vci_log_reserve(&log_, t.blocks, &info);
+		r = vci_log_reserve(&log_, t.blocks, 0, &info);
 	ok(!r, "log:queue_of_the_header_is_used_up");
 	flush();
-	ok(vci_log_reserve(&log_, t.blocks, &info) == -ENOSPC,
+	ok(vci_log_reserve(&log_, t.blocks, 0, &info) == -ENOSPC,
 	   "log:batch_in_flight_names_nothing");
 	checkpoint(&h);
-	ok(!vci_log_reserve(&log_, t.blocks, &info), "log:checkpoint_names_the_next");
+	ok(!vci_log_reserve(&log_, t.blocks, 0, &info), "log:checkpoint_names_the_next");
 }
 
 static void test_full(void)
@@ -102,19 +102,19 @@ static void test_full(void)
 	checkpoint(&h);
 	is_u64(h.queue[2], VCI_NO_SEGMENT, "log:short_queue");
 	for (i = 0; i < 2; i++) {
-		ok(!vci_log_reserve(&log_, t.blocks, &info), "log:room_in_segment_%u", i);
-		vci_log_complete(&log_, &info);
+		ok(!vci_log_reserve(&log_, t.blocks, 0, &info), "log:room_in_segment_%u", i);
+		vci_log_complete(&log_, &info, false);
 	}
 	is_u64(info.next[0], VCI_NO_SEGMENT, "log:nothing_to_name");
-	ok(vci_log_reserve(&log_, 16, &info) == -ENOSPC, "log:no_free_segment");
+	ok(vci_log_reserve(&log_, 16, 0, &info) == -ENOSPC, "log:no_free_segment");
 	/* Free, but no batch can name it any more: a flush wouldn't help. */
 	vci_segment_set(&t, 5, VCI_LIFE_FREE);
 	flush();
-	ok(vci_log_reserve(&log_, 16, &info) == -ENOSPC, "log:free_segment_without_a_name");
+	ok(vci_log_reserve(&log_, 16, 0, &info) == -ENOSPC, "log:free_segment_without_a_name");
 	checkpoint(&h);
 	ok(h.queue[0] == 5 && h.log_used == t.blocks && h.nr_epochs == 1,
 	   "log:checkpoint_notes_the_position");
-	ok(!vci_log_reserve(&log_, 16, &info) && info.addr == vci_segment_addr(&t, 5),
+	ok(!vci_log_reserve(&log_, 16, 0, &info) && info.addr == vci_segment_addr(&t, 5),
 	   "log:goes_on_after_the_checkpoint");
 }
 

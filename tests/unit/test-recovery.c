@@ -109,10 +109,15 @@ static void test_hole(void)
 	   "recovery:hole_spares_the_others");
 	is_u64(rig_cached(&rig, 100, 8), 0, "recovery:hole_is_dropped");
 	ok(!rig.report.log_damaged, "recovery:hole_above_the_stamp_is_torn");
-	/* Put back what was lost: the activation has forgotten it. */
-	rig_crash(&rig, SIM_CUT_LOSE_ALL);
-	rig_damage(&rig, addr, 20);
-	ok(opens() && rig_cached(&rig, 100, 8) == 0, "recovery:hole_is_not_refilled");
+	/* No activation forgets it; what comes behind it is none the worse. */
+	assert(!rig_fill(&rig, 300, 8) && !vci_cache_flush(rig.c) && !rig_fill(&rig, 400, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	ok(opens() && !rig.report.log_damaged, "recovery:hole_of_an_older_epoch_is_torn");
+	ok(rig_cached(&rig, 0, 8) == 8 && rig_cached(&rig, 200, 8) == 8 &&
+	   rig_cached(&rig, 300, 8) == 8 && rig_cached(&rig, 400, 8) == 8,
+	   "recovery:hole_of_an_older_epoch_spares_the_others");
+	is_u64(rig_cached(&rig, 100, 8), 0, "recovery:hole_is_not_refilled");
+	ok(!rig_close(&rig) && !rig_verify(&rig), "recovery:closes_with_a_hole");
 	teardown();
 }
 
@@ -138,7 +143,121 @@ static void test_damaged_log(void)
 	is_u64(rig_cached(&rig, 0, 8), 0, "recovery:damaged_batch_is_dropped");
 	is_u64(rig_cached(&rig, 100, 8), 8, "recovery:batch_behind_the_damage_is_found");
 	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	ok(opens() && rig.report.log_damaged, "recovery:damage_stays_until_a_checkpoint");
+	ok(vci_cache_needs_maintenance(rig.c) && !vci_cache_maintain(rig.c, false),
+	   "recovery:damage_is_maintained");
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
 	ok(opens() && !rig.report.log_damaged, "recovery:damage_is_reported_once");
+	is_u64(rig_cached(&rig, 100, 8), 8, "recovery:what_was_found_stays");
+	teardown();
+}
+
+/* A stamp speaks of its own epoch; the next one's numbers go on behind the last. */
+static void test_epoch_by_epoch(void)
+{
+	u64 addr, first;
+
+	setup();
+	assert(!rig_fill(&rig, 0, 8) && !rig_fill(&rig, 100, 8));
+	addr = next_addr();
+	assert(!rig_fill(&rig, 200, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, addr, 20);
+	ok(opens() && !rig.report.log_damaged, "recovery:torn_tail");
+	first = next_addr();
+	ok(first != addr, "recovery:goes_on_in_another_segment");
+	assert(!rig_fill(&rig, 300, 8) && !vci_cache_flush(rig.c));
+	assert(!rig_fill(&rig, 400, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	ok(opens() && !rig.report.log_damaged, "recovery:stamp_of_a_later_epoch");
+	is_u64(rig_cached(&rig, 0, 500), 32, "recovery:finds_both_epochs");
+	/* What was found before, and is no more: the header and the gap tell. */
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, addr - 16, 20);
+	ok(opens() && rig.report.log_damaged, "recovery:last_of_an_epoch_is_missing");
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, addr - 16, 20);
+	ok(opens() && !rig.report.log_damaged, "recovery:it_is_back");
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, addr - 32, 20);
+	ok(opens() && rig.report.log_damaged, "recovery:first_of_an_epoch_is_missing");
+	teardown();
+
+	/* The first batch of the new epoch, behind a hole, of which a stamp speaks. */
+	setup();
+	assert(!rig_fill(&rig, 0, 8));
+	addr = next_addr();
+	assert(!rig_fill(&rig, 200, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, addr, 20);
+	assert(opens());
+	/* The damage is in the first batch, not in the unit that tells of it (L3). */
+	first = next_addr();
+	assert(!rig_fill(&rig, 300, 8) && !vci_cache_flush(rig.c));
+	while (vci_log_room(&rig.c->log) >= 16)
+		assert(!rig_fill(&rig, 400, 8));
+	assert(!vci_cache_flush(rig.c) && !rig_fill(&rig, 500, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, first, 20);
+	ok(opens() && rig.report.log_damaged, "recovery:first_segment_of_an_epoch_is_missing");
+	is_u64(rig_cached(&rig, 300, 108), 0, "recovery:its_batches_are_dropped");
+	is_u64(rig_cached(&rig, 500, 8), 8, "recovery:the_segment_behind_it_is_found");
+	teardown();
+}
+
+/* What recovery found, it flushed: from then on it is durable, and damage is seen. */
+static void test_found_before(void)
+{
+	u64 addr;
+
+	setup();
+	assert(!rig_fill(&rig, 0, 8));
+	addr = next_addr();
+	assert(!rig_fill(&rig, 100, 8) && !rig_fill(&rig, 200, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	ok(opens() && rig.report.batches == 3, "recovery:found_before_it_is_damaged");
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	rig_damage(&rig, addr, 20);
+	ok(opens() && rig.report.log_damaged, "recovery:found_before_and_now_missing");
+	teardown();
+}
+
+/* Says that dirty data is there, as if it had been written. */
+static void set_dirty(void)
+{
+	struct vci_header h;
+
+	rig_header(&rig, &h);
+	h.flags |= VCI_HDR_DIRTY;
+	rig_put_header(&rig, &h);
+}
+
+static void test_forced(void)
+{
+	u64 addr, digest;
+
+	setup();
+	addr = next_addr();
+	assert(!rig_reserve(&rig, 0, 16) && !rig_reserve(&rig, 100, 16) && !rig_append(&rig));
+	assert(!vci_cache_flush(rig.c) && !rig_fill(&rig, 200, 8));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	set_dirty();
+	ok(opens() && rig.report.dirty && !rig.report.forced, "recovery:dirty_opens");
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	set_dirty();
+	rig_damage(&rig, addr + VCI_UNIT_BLOCKS + 20, 7);
+	digest = rig_digest(&rig);
+	ok(rig_open(&rig) == -EILSEQ && strstr(rig.why, "force"),
+	   "recovery:dirty_and_damaged_is_refused");
+	ok(rig_digest(&rig) == digest, "recovery:dirty_and_damaged_writes_nothing");
+	rig.force = true;
+	ok(opens() && rig.report.log_damaged && rig.report.forced, "recovery:unless_forced");
+	/* What was clean may be older than what is lost. */
+	is_u64(rig_cached(&rig, 0, 300), 0, "recovery:forced_drops_what_is_clean");
+	assert(!vci_cache_maintain(rig.c, false));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig.force = false;
+	ok(opens(), "recovery:forced_but_once");
 	teardown();
 }
 
@@ -376,12 +495,40 @@ static void test_marked(void)
 	teardown();
 }
 
+/* A segment that is read in pieces: batches of all sizes lie across their edges. */
+static void test_large_segment(void)
+{
+	u32 n, i, blocks = 0;
+	u64 seed = 1;
+
+	rig_init(&rig, 4096 * 256, RIG_BACKING, 32768);
+	assert(!rig_open(&rig));
+	while (blocks < 25000) {
+		n = 1 + vt_random(&seed) % 15;
+		for (i = 0; i < n; i++) {
+			u32 len = 1 + vt_random(&seed) % VCI_ENTRY_BLOCKS_MAX;
+
+			assert(!rig_reserve(&rig, blocks, len));
+			blocks += len;
+		}
+		assert(!rig_append(&rig));
+	}
+	assert(!vci_cache_flush(rig.c) && rig.c->log.used > 25000);
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	ok(opens() && !rig.report.torn, "recovery:large_segment");
+	is_u64(rig_cached(&rig, 0, RIG_BACKING), blocks, "recovery:large_segment_is_found");
+	teardown();
+}
+
 int main(void)
 {
 	test_plain();
 	test_torn_entry();
 	test_hole();
 	test_damaged_log();
+	test_epoch_by_epoch();
+	test_found_before();
+	test_forced();
 	test_old_epoch();
 	test_old_segment();
 	test_forged();
@@ -390,6 +537,7 @@ int main(void)
 	test_rotted_pages();
 	test_aborted();
 	test_marked();
+	test_large_segment();
 	is_u64(vci_alloc_live, 0, "recovery:frees_all");
 	return done_testing();
 }

@@ -649,7 +649,7 @@ static const struct mutation mutations[] = {
 	M(leaf_range, VCI_DMG_NODE_RANGE, 0),
 	M(leaf_addr, VCI_DMG_NODE_ADDR, 0),
 	M(root_window, VCI_DMG_NODE_RANGE, 0),
-	M(dirty_alone, VCI_DMG_NODE_FLAGS, 0),
+	M(dirty_alone, VCI_DMG_NODE_FLAGS, VCI_DMG_COUNT_EXTENTS),
 	M(beyond_backing, VCI_DMG_NODE_RANGE, 0),
 	M(cycle, VCI_DMG_NODE_DEPTH, 0),
 	M(depth_differs, VCI_DMG_NODE_DEPTH, 0),

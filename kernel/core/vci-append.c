@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Appending batches to the log, and mapping what they hold.
+ *
+ * The gate lets one batch in at a time: from before it gets its place until it is
+ * complete and mapped.  So memory and a later replay apply the same entries in
+ * the same order (O4), nobody freezes a checkpoint between a batch and its
+ * mapping (O9), and a segment's first batch is complete before its second is
+ * submitted (L3).
+ *
+ * Fills and records of write-back are appended by the writer, who waits for the
+ * gate; batches of users' writes by whoever gets in.
+ */
+#include "vci-cache-internal.h"
+
+/* Times memory is asked for before a batch on the device is given up. */
+#define MAP_TRIES	10
+
+/* ---- the gate ---- */
+
+/**
+ * vci_append_enter() - try to enter the log's gate
+ * @c: cache
+ *
+ * Task context, no sleep.  Return: true if the caller is in: vci_append_leave().
+ */
+bool vci_append_enter(struct vci_cache *c)
+{
+	bool in;
+
+	spin_lock(vci_cache_lock(c));
+	in = !c->append_busy && !c->append_waited;
+	if (in)
+		WRITE_ONCE(c->append_busy, true);
+	spin_unlock(vci_cache_lock(c));
+	return in;
+}
+
+/**
+ * vci_append_busy() - is somebody in the gate?
+ * @c: cache
+ *
+ * Any context; for ops->wait_log().
+ */
+bool vci_append_busy(const struct vci_cache *c)
+{
+	return READ_ONCE(c->append_busy);
+}
+
+/**
+ * vci_append_leave() - let the next one in
+ * @c: cache whose gate the caller is in
+ *
+ * Task context.
+ */
+void vci_append_leave(struct vci_cache *c)
+{
+	spin_lock(vci_cache_lock(c));
+	WRITE_ONCE(c->append_busy, false);
+	spin_unlock(vci_cache_lock(c));
+	if (c->ops && c->ops->log_free)
+		c->ops->log_free(c->ctx);
+}
+
+/**
+ * vci_append_wait() - enter the gate, before the next batch of writes
+ * @c: cache
+ *
+ * By the writer.  May sleep.
+ */
+void vci_append_wait(struct vci_cache *c)
+{
+	spin_lock(vci_cache_lock(c));
+	c->append_waited = true;
+	while (c->append_busy) {
+		spin_unlock(vci_cache_lock(c));
+		c->ops->wait_log(c->ctx);
+		spin_lock(vci_cache_lock(c));
+	}
+	c->append_waited = false;
+	WRITE_ONCE(c->append_busy, true);
+	spin_unlock(vci_cache_lock(c));
+}
+
+/* ---- its place ---- */
+
+/*
+ * Mapping a batch may take nodes, and the next checkpoint must find room for
+ * them beside those of the last one.
+ */
+static bool nodes_fit(const struct vci_cache *c)
+{
+	return c->nodes.nr_committed + vci_nodes_wanted(c) + vci_redo_nodes(&c->redo) <
+	       c->nodes.nr;
+}
+
+static int reserve(struct vci_cache *c, u32 blocks, u32 keep, struct vci_append *a)
+{
+	int r = -ENOSPC;
+
+	spin_lock(vci_cache_lock(c));
+	if (!keep || nodes_fit(c))
+		r = vci_log_reserve(&c->log, blocks, keep, &a->info);
+	spin_unlock(vci_cache_lock(c));
+	if (r == -ENOSPC)
+		WRITE_ONCE(c->checkpoint_due, true);
+	if (r)
+		return r;
+	a->info.header_blocks = VCI_UNIT_BLOCKS;
+	a->addr = a->info.addr;
+	a->blocks = blocks;
+	return 0;
+}
+
+/* For who may sleep: names of segments become durable on the way. */
+static int reserve_sleep(struct vci_cache *c, u32 blocks, u32 keep,
+			 struct vci_append *a)
+{
+	int r;
+
+	for (;;) {
+		r = reserve(c, blocks, keep, a);
+		if (r != -EAGAIN)
+			return r;
+		r = vci_cache_flush(c);
+		if (r)
+			return r;
+	}
+}
+
+static void complete_locked(struct vci_cache *c, const struct vci_append *a, bool write)
+{
+	vci_log_complete(&c->log, &a->info, write);
+	c->stats.appended_blocks += a->blocks;
+	c->stats.batches++;
+}
+
+static u32 padded_blocks(const struct vci_fill *f)
+{
+	return round_up(VCI_UNIT_BLOCKS + f->used, VCI_UNIT_BLOCKS);
+}
+
+static void zero_padding(struct vci_fill *f)
+{
+	u32 used = VCI_UNIT_BLOCKS + f->used;
+
+	memset(f->buffer + (size_t)used * VCI_BLOCK_SIZE, 0,
+	       (size_t)(padded_blocks(f) - used) * VCI_BLOCK_SIZE);
+}
+
+/* ---- entries ---- */
+
+static bool entry_fresh(struct vci_cache *c, const struct vci_fill_entry *fe)
+{
+	return fe->valid && vci_tickets_valid(&c->tickets, fe->off, fe->blocks,
+					      &fe->ticket);
+}
+
+static u8 entry_kind(struct vci_cache *c, const struct vci_fill *f,
+		     const struct vci_fill_entry *fe)
+{
+	if (f->write)
+		return VCI_ENTRY_WRITE;
+	return entry_fresh(c, fe) ? VCI_ENTRY_FILL : VCI_ENTRY_VOID;
+}
+
+/* Builds the entries of the batch; returns how many map something. */
+static u32 build_entries(struct vci_cache *c, const struct vci_fill *f)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < f->nr; i++) {
+		const struct vci_fill_entry *fe = &f->e[i];
+		struct vci_entry *e = &c->entries[i];
+
+		memset(e, 0, sizeof(*e));
+		e->off = fe->off;
+		e->blocks = fe->blocks;
+		e->kind = entry_kind(c, f, fe);
+		e->flags = f->write ? VCI_EXT_DIRTY : 0;
+		e->data_crc = vci_data_crc(f->buffer +
+					   (size_t)fe->data_block * VCI_BLOCK_SIZE,
+					   fe->blocks);
+		nr += e->kind != VCI_ENTRY_VOID;
+	}
+	return nr;
+}
+
+static void entry_change(const struct vci_fill *f, u32 i, const struct vci_entry *e,
+			 struct vci_change *ch)
+{
+	*ch = (struct vci_change) {
+		.kind = f->write ? VCI_CHANGE_INSERT : VCI_CHANGE_FILL,
+		.e = { .off = e->off, .blocks = e->blocks, .addr = e->addr,
+		       .flags = e->flags, .heat = e->heat },
+		.ticket = f->write ? NULL : &f->e[i].ticket,
+	};
+}
+
+/* ---- users' writes ---- */
+
+/**
+ * vci_append_begin() - give a batch of users' writes its place, and seal it
+ * @c: cache; the caller is in the gate
+ * @f: the writes: at least one, none pending
+ * @a: filled in: what to write where
+ *
+ * Task context, no sleep.  Return: 0; -EAGAIN: vci_append_prepare(), then again;
+ * -ENOSPC: maintenance is needed; -EIO: the cache has failed.
+ */
+int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append *a)
+{
+	int r;
+
+	VCI_ASSERT(f->write && f->nr && !f->pending);
+	memset(a, 0, sizeof(*a));
+	/* Not even for a moment may a cache that has failed look stuck. */
+	if (vci_cache_is_failed(c))
+		return -EIO;
+	if (!READ_ONCE(c->may_dirty))
+		return -EAGAIN;
+	WRITE_ONCE(c->write_in_flight, true);
+	/* In flight before it is known to have failed: vci_cache_is_stuck(). */
+	smp_mb();
+	r = vci_cache_is_failed(c) ? -EIO : 0;
+	if (!r)
+		r = reserve(c, padded_blocks(f), VCI_KEEP_WRITES, a);
+	if (r) {
+		WRITE_ONCE(c->write_in_flight, false);
+		return r;
+	}
+	zero_padding(f);
+	build_entries(c, f);
+	a->info.nr_entries = f->nr;
+	vci_batch_seal(f->buffer, c->header.uuid, &a->info, c->entries);
+	if (f->fua) {
+		a->flags = VCI_IO_FUA;
+		if (c->ordered || vci_log_needs_preflush(&c->log, &a->info))
+			a->flags |= VCI_IO_PREFLUSH;
+	}
+	return 0;
+}
+
+/**
+ * vci_append_prepare() - what vci_append_begin() needs before it can go on
+ * @c: cache; the caller is in the gate
+ *
+ * A sleeper.  Return: 0, -ENOMEM, or the error with which the cache failed.
+ */
+int vci_append_prepare(struct vci_cache *c)
+{
+	if (!READ_ONCE(c->may_dirty))
+		return vci_cache_announce_dirty(c);
+	return vci_cache_flush(c);
+}
+
+static void note_complete(struct vci_cache *c, struct vci_fill *f, struct vci_append *a)
+{
+	struct vci_log_flush flush;
+
+	if (a->completed)
+		return;
+	a->completed = true;
+	spin_lock(vci_cache_lock(c));
+	complete_locked(c, a, true);
+	c->stats.written_blocks += f->used;
+	/* It flushed what was complete before, and is durable itself. */
+	if (a->flags & VCI_IO_PREFLUSH) {
+		vci_log_flush_begin(&c->log, &flush);
+		vci_log_flush_end(&c->log, &flush);
+	}
+	spin_unlock(vci_cache_lock(c));
+}
+
+/* Its blocks count as dirty before it is in flight no longer. */
+static void landed(struct vci_cache *c)
+{
+	/* Pairs with vci_cache_is_stuck(). */
+	smp_wmb();
+	WRITE_ONCE(c->write_in_flight, false);
+}
+
+/**
+ * vci_append_map() - a batch of users' writes completed: map it
+ * @c: cache; the caller is in the gate
+ * @f: as given to vci_append_begin()
+ * @a: likewise
+ *
+ * Task context, no sleep.  Return: 0; -EAGAIN: vci_append_map_sleep().
+ */
+int vci_append_map(struct vci_cache *c, struct vci_fill *f, struct vci_append *a)
+{
+	struct vci_change ch;
+
+	note_complete(c, f, a);
+	for (; a->mapped < f->nr; a->mapped++) {
+		entry_change(f, a->mapped, &c->entries[a->mapped], &ch);
+		if (vci_cache_try_change(c, &ch))
+			return -EAGAIN;
+	}
+	landed(c);
+	return 0;
+}
+
+/**
+ * vci_append_map_sleep() - map what vci_append_map() could not
+ * @c: cache; the caller is in the gate
+ * @f: as given to vci_append_begin()
+ * @a: likewise
+ *
+ * A sleeper.  Return: 0, or the error with which the cache failed: what is in the
+ * log can't be acknowledged, as nobody would read it.
+ */
+int vci_append_map_sleep(struct vci_cache *c, struct vci_fill *f, struct vci_append *a)
+{
+	struct vci_change ch;
+	int r = 0, tries = MAP_TRIES;
+
+	note_complete(c, f, a);
+	while (a->mapped < f->nr) {
+		entry_change(f, a->mapped, &c->entries[a->mapped], &ch);
+		r = vci_cache_change(c, &ch);
+		if (!r)
+			a->mapped++;
+		else if (r != -ENOMEM || !--tries)
+			break;
+	}
+	if (r)
+		vci_append_failed(c, a, r);
+	else
+		landed(c);
+	return r;
+}
+
+/**
+ * vci_append_failed() - a batch of users' writes could not be written
+ * @c: cache; the caller is in the gate
+ * @a: the batch
+ * @error: of the device
+ *
+ * Any context.  What is on the device isn't known: a later recovery may find the
+ * batch, so nothing may be written past it any more.
+ */
+void vci_append_failed(struct vci_cache *c, struct vci_append *a, int error)
+{
+	vci_err("%s: error %d writing %u blocks at %llu: nothing is written any more",
+		c->dev->name, error, a->blocks, a->addr);
+	WRITE_ONCE(c->stuck, true);
+	landed(c);
+	vci_cache_fail(c, error);
+}
+
+/* ---- by the writer ---- */
+
+/* Writes a sealed batch and counts it. */
+static int write_batch(struct vci_cache *c, struct vci_append *a, const void *data)
+{
+	int r = vci_write(c->dev, a->addr, a->blocks, data, 0);
+
+	if (r) {
+		vci_cache_fail(c, r);
+		return r;
+	}
+	spin_lock(vci_cache_lock(c));
+	complete_locked(c, a, false);
+	spin_unlock(vci_cache_lock(c));
+	return 0;
+}
+
+static void map_fill(struct vci_cache *c, struct vci_fill *f)
+{
+	struct vci_change ch;
+	u32 i;
+	int r;
+
+	for (i = 0; i < f->nr; i++) {
+		r = -ESTALE;
+		if (c->entries[i].kind == VCI_ENTRY_FILL) {
+			entry_change(f, i, &c->entries[i], &ch);
+			r = vci_cache_change(c, &ch);
+		}
+		if (!r)
+			c->stats.filled_blocks += ch.nr_blocks;
+		else if (r == -ESTALE)
+			c->stats.stale_fills++;
+		else
+			c->stats.dropped_fills++;
+	}
+}
+
+static int append_fill(struct vci_cache *c, struct vci_fill *f)
+{
+	struct vci_append a;
+	int r;
+
+	zero_padding(f);
+	if (!build_entries(c, f)) {
+		c->stats.stale_fills += f->nr;
+		return 0;
+	}
+	r = reserve_sleep(c, padded_blocks(f), VCI_KEEP_FILLS, &a);
+	if (r)
+		return r;
+	a.info.nr_entries = f->nr;
+	vci_batch_seal(f->buffer, c->header.uuid, &a.info, c->entries);
+	r = write_batch(c, &a, f->buffer);
+	if (!r)
+		map_fill(c, f);
+	return r;
+}
+
+/**
+ * vci_cache_append() - write a fill to the log and map what is still valid
+ * @c: cache
+ * @f: fill without pending entries; empty afterwards
+ *
+ * By the writer.  May sleep.  Return: 0; -ENOSPC if there is no room before a
+ * checkpoint, and perhaps reclaim; else the device's error, and the cache has
+ * failed.
+ */
+int vci_cache_append(struct vci_cache *c, struct vci_fill *f)
+{
+	int r = -EIO;
+
+	VCI_ASSERT(!f->pending && !f->write);
+	if (!vci_cache_is_failed(c)) {
+		vci_append_wait(c);
+		if (!vci_cache_is_failed(c))
+			r = append_fill(c, f);
+		vci_append_leave(c);
+	}
+	if (r)
+		c->stats.dropped_fills += f->nr;
+	vci_fill_init(f, f->buffer, f->capacity + VCI_UNIT_BLOCKS);
+	return r;
+}
+
+/**
+ * vci_append_records() - append entries without data
+ * @c: cache
+ * @entries: what they say; at most VCI_BATCH_ENTRIES_MAX
+ * @nr: how many
+ * @unit: VCI_UNIT_SIZE bytes to build the header in
+ *
+ * By the writer.  May sleep.  They are durable after the next flush, and applying
+ * them is the caller's.  Return: 0; -ENOSPC: a checkpoint is needed first; else
+ * the error with which the cache failed.
+ */
+int vci_append_records(struct vci_cache *c, const struct vci_entry *entries, u32 nr,
+		       void *unit)
+{
+	struct vci_append a;
+	int r;
+
+	vci_append_wait(c);
+	/* Behind a batch that failed nothing may be durable: it would be missed. */
+	r = vci_cache_is_failed(c) ? -EIO :
+	    reserve_sleep(c, VCI_UNIT_BLOCKS, 0, &a);
+	if (!r) {
+		memcpy(c->entries, entries, nr * sizeof(*entries));
+		a.info.nr_entries = nr;
+		vci_batch_seal(unit, c->header.uuid, &a.info, c->entries);
+		r = write_batch(c, &a, unit);
+	}
+	vci_append_leave(c);
+	return r;
+}

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Write-back in the order of the log, for who fears to lose the cache device.
+ *
+ * Batches are read from the log again, oldest first, and written to the backing
+ * device with all that was overwritten since: a flush of the backing device, and
+ * durable CLEAN entries, come before the first batch that was built after a later
+ * flush of the user (its durable stamp says so).  So the backing device alone is
+ * always what a power failure could have left of a single disk: everything up to
+ * some flush, and any part of what followed until the next one.
+ *
+ * Old versions stay readable because segments are emptied in the order of the
+ * log, and only when write-back has passed them.  After a crash it goes on with
+ * the batch that the last CLEAN entry names, or where the checkpoint says.  Doing
+ * that batch again is harmless: nothing behind it was complete.
+ */
+#include "vci-writeback-internal.h"
+
+/* Where the next batch may begin. */
+struct place {
+	u32 segment;
+	u32 used;
+	u64 seq;		/* of the last batch found there */
+	u64 epoch;		/* likewise */
+};
+
+/* ---- the log, read forward ---- */
+
+static bool in_use(const struct vci_segment *s)
+{
+	return s->life == VCI_LIFE_CLOSED || s->life == VCI_LIFE_OPEN ||
+	       s->life == VCI_LIFE_VICTIM;
+}
+
+/* The segment in use with the smallest seq behind @seq. */
+static u32 segment_after(const struct vci_segments *t, u64 seq)
+{
+	u32 i, best = VCI_NO_SEGMENT;
+
+	for (i = 0; i < t->nr; i++)
+		if (in_use(&t->s[i]) && t->s[i].seq > seq &&
+		    (best == VCI_NO_SEGMENT || t->s[i].seq < t->s[best].seq))
+			best = i;
+	return best;
+}
+
+/* The segment that holds batch @seq, if it is there; else the next one. */
+static u32 segment_with(const struct vci_segments *t, u64 seq)
+{
+	u32 i, best = VCI_NO_SEGMENT;
+
+	for (i = 0; i < t->nr; i++)
+		if (in_use(&t->s[i]) && t->s[i].seq <= seq &&
+		    (best == VCI_NO_SEGMENT || t->s[i].seq > t->s[best].seq))
+			best = i;
+	return best == VCI_NO_SEGMENT ? segment_after(t, seq) : best;
+}
+
+static void go_to(struct place *p, u32 segment)
+{
+	p->segment = segment;
+	p->used = 0;
+	p->seq = 0;
+}
+
+/*
+ * A segment's batches are of one epoch, its first one's: what lies behind them may
+ * be of an older life that recovery passed over (O10).
+ */
+static bool is_batch(struct vci_cache *c, const struct place *p, u64 addr,
+		     struct vci_batch_info *info)
+{
+	const struct vci_segments *t = &c->segments;
+
+	if (vci_batch_check(c->wb->buffer, c->header.uuid, addr, t->blocks - p->used,
+			    c->header.backing_blocks, info, c->wb->batch, NULL))
+		return false;
+	if (!p->seq)
+		return info->seq == t->s[p->segment].seq;
+	return info->epoch == p->epoch && info->seq > p->seq &&
+	       info->seq <= READ_ONCE(c->log.completed_seq);
+}
+
+/* Blocks of the segment that batches were given. */
+static u32 used_of(struct vci_cache *c, u32 segment)
+{
+	u32 used = c->segments.blocks;
+
+	spin_lock(vci_cache_lock(c));
+	if (segment == c->log.segment)
+		used = c->log.used;
+	spin_unlock(vci_cache_lock(c));
+	return used;
+}
+
+/*
+ * The batch at or behind @p, its entries in c->wb->batch; @p behind it.  Return:
+ * 1, 0 if there is none yet, or an error.
+ */
+static int next_batch(struct vci_cache *c, struct place *p, struct vci_batch_info *info)
+{
+	u32 next;
+	u64 addr;
+	int r;
+
+	while (p->segment != VCI_NO_SEGMENT) {
+		if (p->used >= used_of(c, p->segment)) {
+			next = segment_after(&c->segments,
+					     c->segments.s[p->segment].seq);
+			if (next == VCI_NO_SEGMENT)
+				return 0;
+			go_to(p, next);
+			continue;
+		}
+		addr = vci_segment_addr(&c->segments, p->segment) + p->used;
+		r = vci_read(c->dev, addr, VCI_UNIT_BLOCKS, c->wb->buffer);
+		if (r)
+			return r;
+		if (!is_batch(c, p, addr, info)) {
+			p->used += VCI_UNIT_BLOCKS;
+			continue;
+		}
+		p->used += info->blocks;
+		p->seq = info->seq;
+		p->epoch = info->epoch;
+		return 1;
+	}
+	return 0;
+}
+
+static bool last_write(const struct vci_cache *c, const struct vci_batch_info *info,
+		       u64 addr)
+{
+	u32 i = info->nr_entries;
+
+	while (i && c->wb->batch[i - 1].kind != VCI_ENTRY_WRITE)
+		i--;
+	return i && c->wb->batch[i - 1].addr == addr;
+}
+
+/*
+ * After a crash: the batch that the last CLEAN entry was about; if that was its
+ * last write, the one behind.  A batch that overwrites itself must not be done
+ * again when all of it is clean: what it wrote first would come back.
+ */
+static int find_clean(struct vci_cache *c)
+{
+	struct vci_batch_info info;
+	struct place p;
+	int r;
+
+	go_to(&p, vci_segment_of(&c->segments, c->ordered_addr));
+	do {
+		r = next_batch(c, &p, &info);
+	} while (r > 0 && info.addr + info.blocks <= c->ordered_addr);
+	if (r > 0)
+		c->ordered_seq = max(c->ordered_seq,
+				     info.seq + last_write(c, &info, c->ordered_addr));
+	return min(r, 0);
+}
+
+/* ---- rounds ---- */
+
+static bool overlaps(const struct vci_wb_state *s, u32 first, const struct vci_entry *e)
+{
+	u32 i;
+
+	for (i = first; i < s->nr; i++)
+		if (e->off < s->e[i].off + s->e[i].blocks &&
+		    s->e[i].off < e->off + e->blocks)
+			return true;
+	return false;
+}
+
+/* Does the batch fit into the round as it is, without two versions of a block? */
+static bool fits(const struct vci_wb_state *s, const struct vci_batch_info *info)
+{
+	u32 i;
+
+	if (s->nr + info->nr_entries > VCI_WB_ENTRIES)
+		return false;
+	for (i = 0; i < info->nr_entries; i++)
+		if (s->batch[i].kind == VCI_ENTRY_WRITE && overlaps(s, 0, &s->batch[i]))
+			return false;
+	return true;
+}
+
+/* Takes a batch; one that overwrites itself goes in several rounds. */
+static int take_batch(struct vci_cache *c, const struct vci_batch_info *info,
+		      struct vci_writeback *wb)
+{
+	struct vci_wb_state *s = c->wb;
+	u32 i, blocks = 0, nr = s->nr;
+	int r;
+
+	for (i = 0; i < info->nr_entries; i++) {
+		struct vci_entry e = s->batch[i];
+
+		if (e.kind != VCI_ENTRY_WRITE)
+			continue;
+		if (overlaps(s, nr, &e)) {
+			r = vci_wb_write(c);
+			if (r)
+				return r;
+			s->nr = 0;
+			nr = 0;
+		}
+		e.flags = 0;
+		e.old_addr = e.addr;
+		if (!vci_wb_take(c, &e)) {
+			s->nr = nr;
+			wb->skipped += e.blocks;
+			return -EBUSY;
+		}
+		blocks += e.blocks;
+	}
+	wb->blocks += blocks;
+	return 0;
+}
+
+/*
+ * All that completed was written back, and still something is dirty: from before
+ * write-back was ordered, or since memory was short.  Then that goes first.
+ */
+static void check_rest(struct vci_cache *c)
+{
+	vci_append_wait(c);
+	if (c->log.write_seq < c->ordered_seq && c->stats.dirty_blocks)
+		c->ordered_drain = c->log.completed_seq;
+	vci_append_leave(c);
+}
+
+struct round {
+	struct place at;		/* behind what was taken */
+	u64 seq;			/* likewise */
+	u64 first;			/* batch of it, 0 none */
+	bool end;			/* nothing more for this pass */
+};
+
+/* Takes batches up to the next flush of the user. */
+static int take_batches(struct vci_cache *c, struct vci_writeback *wb, u64 max_seq,
+			u64 max_blocks, struct round *rd)
+{
+	u64 begin = wb->blocks;
+	struct vci_batch_info info;
+	struct place at;
+	int r;
+
+	while (wb->blocks - begin < max_blocks) {
+		at = rd->at;
+		r = next_batch(c, &at, &info);
+		if (r < 0)
+			return r;
+		rd->end = !r || info.seq > wb->until ||
+			  c->segments.s[at.segment].seq > max_seq;
+		if (rd->end || (rd->first && (info.durable_seq >= rd->first ||
+					      !fits(c->wb, &info))))
+			return 0;
+		if (info.seq >= rd->seq) {
+			r = take_batch(c, &info, wb);
+			if (r)
+				return r == -EBUSY ? 0 : r;
+			rd->seq = info.seq + 1;
+			if (!rd->first)
+				rd->first = info.seq;
+		}
+		rd->at = at;
+	}
+	return 0;
+}
+
+/**
+ * vci_ordered_round() - a round of write-back in the order of the log
+ * @c: cache, ordered, with memory for write-back
+ * @wb: where the pass stands
+ * @max_seq: only segments begun up to this batch
+ * @max_blocks: how much, about
+ *
+ * By the writer.  May sleep.  Return: as vci_cache_writeback().
+ */
+int vci_ordered_round(struct vci_cache *c, struct vci_writeback *wb, u64 max_seq,
+		      u64 max_blocks)
+{
+	struct round rd = { 0 };
+	int r = 0;
+
+	if (!wb->until)
+		wb->until = READ_ONCE(c->log.completed_seq);
+	rd.seq = c->ordered_seq;
+	go_to(&rd.at, segment_with(&c->segments, rd.seq));
+	c->wb->nr = 0;
+	c->wb->check_data = true;
+	r = take_batches(c, wb, max_seq, max_blocks, &rd);
+	if (!r)
+		r = vci_wb_write(c);
+	if (r)
+		return r;
+	WRITE_ONCE(c->ordered_seq, rd.seq);
+	if (rd.end) {
+		check_rest(c);
+		wb->off = c->ordered_drain ? 0 : c->header.backing_blocks;
+	}
+	return 0;
+}
+
+/**
+ * vci_ordered_idle() - nothing is dirty, so nothing in the log is to be written
+ * @c: cache, its lock held, no batch in flight
+ *
+ * At the freeze of a checkpoint, which makes it durable.
+ */
+void vci_ordered_idle(struct vci_cache *c)
+{
+	WRITE_ONCE(c->ordered_seq, c->log.seq + 1);
+}
+
+/**
+ * vci_ordered_before() - which segments write-back doesn't have to read any more
+ * @c: cache
+ *
+ * By the writer.  Return: those begun before this batch.
+ */
+u64 vci_ordered_before(const struct vci_cache *c)
+{
+	u32 i;
+
+	if (!c->ordered || c->ordered_drain)
+		return U64_MAX;
+	i = segment_with(&c->segments, c->ordered_seq);
+	return i == VCI_NO_SEGMENT ? 0 : c->segments.s[i].seq;
+}
+
+/**
+ * vci_ordered_give_up() - write back what is dirty in any order, once
+ * @c: cache
+ *
+ * By the writer.  The log is full of what is to be written in order, to the last
+ * segment, so that there is no room for a record of it: crash after crash left
+ * segments that were just begun.  Better out of order than never.
+ */
+void vci_ordered_give_up(struct vci_cache *c)
+{
+	if (!c->ordered || c->ordered_drain)
+		return;
+	vci_warn("%s: no room to write back in order: what is dirty now is written in any order",
+		 c->dev->name);
+	c->ordered_drain = c->log.completed_seq;
+}
+
+/**
+ * vci_ordered_pending() - may a write past the log be overtaken by an older one?
+ * @c: cache
+ *
+ * Any context.  While there are batches that write-back hasn't passed, or would
+ * begin with after a crash, it might write what they hold, so nothing newer may be
+ * on the backing device.
+ */
+bool vci_ordered_pending(const struct vci_cache *c)
+{
+	return c->ordered && (vci_cache_dirty_blocks(c) ||
+			      READ_ONCE(c->ordered_durable) <= READ_ONCE(c->log.write_seq));
+}
+
+/**
+ * vci_ordered_begin() - write back in the order of the log from now on, or not
+ * @c: cache that is being activated, the log is read
+ * @ordered: in order
+ *
+ * Before the header is written.  May sleep.  What is dirty from a time when
+ * it wasn't ordered goes first, in any order.  Return: 0, -ENOMEM or the device's
+ * error.
+ */
+int vci_ordered_begin(struct vci_cache *c, bool ordered)
+{
+	u64 last = max(c->log.completed_seq, c->header.checkpoint_seq);
+	int r = 0;
+
+	/* Of a clean image the log isn't begun yet. */
+	if (!ordered) {
+		c->ordered_seq = 0;
+	} else if (!c->ordered_seq || !c->may_dirty) {
+		c->ordered_seq = last + 1;
+		c->ordered_drain = c->may_dirty ? last : 0;
+	} else if (c->ordered_addr) {
+		r = find_clean(c);
+	}
+	/* Whatever is in the log may be users' writes. */
+	c->log.write_seq = last;
+	c->ordered_addr = 0;
+	c->ordered = ordered;
+	return r;
+}

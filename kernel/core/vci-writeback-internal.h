@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One round of write-back, filled by either of two orders: that of offsets
+ * (vci-writeback.c) or that of the log (vci-ordered.c).
+ */
+#ifndef VCI_WRITEBACK_INTERNAL_H
+#define VCI_WRITEBACK_INTERNAL_H
+
+#include "vci-cache-internal.h"
+
+/* Extents of one round, and pieces of one transfer. */
+#define VCI_WB_ENTRIES	(5 * VCI_BATCH_ENTRIES_MAX)
+#define VCI_WB_PIECES	64u
+
+/* The longest extent fits into an empty round. */
+static_assert(VCI_WB_ENTRIES * VCI_ENTRY_BLOCKS_MAX >= VCI_EXTENT_BLOCKS_MAX);
+
+struct vci_wb_state {
+	u8 *buffer;			/* data in transfer */
+	u32 capacity;			/* blocks of it */
+	u32 nr;
+	bool check_data;		/* entries have their data's checksums */
+	int error;			/* of the backing device, for some of them */
+	struct vci_entry e[VCI_WB_ENTRIES];	/* what this round cleans */
+	struct vci_write w[VCI_WB_ENTRIES];	/* its tickets */
+	struct vci_piece from[VCI_WB_PIECES], to[VCI_WB_PIECES];
+	struct vci_entry batch[VCI_BATCH_ENTRIES_MAX];	/* vci-ordered.c */
+};
+
+/* Adds a piece to the round; false: a write past the log is in flight there. */
+bool vci_wb_take(struct vci_cache *c, const struct vci_entry *e);
+/* Writes the round to the backing device and makes it clean. */
+int vci_wb_write(struct vci_cache *c) __must_check;
+
+/* vci-ordered.c */
+int vci_ordered_round(struct vci_cache *c, struct vci_writeback *wb, u64 max_seq,
+		      u64 max_blocks) __must_check;
+
+#endif /* VCI_WRITEBACK_INTERNAL_H */

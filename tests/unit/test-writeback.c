@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Writes to the log, FLUSH, write-back, and what is dirty after a crash.
+ */
+#include "rig.h"
+
+static struct rig rig;
+
+static void setup(void)
+{
+	rig_init(&rig, 4096, RIG_BACKING, 128);
+	assert(!rig_open(&rig));
+}
+
+static u64 dirty(void)
+{
+	return vci_cache_dirty_blocks(rig.c);
+}
+
+static int backing_value(u64 off)
+{
+	return sim_disk_peek(&rig.backing, off)[0];
+}
+
+static int write_back(void)
+{
+	struct vci_writeback wb = { .max_seq = U64_MAX };
+	int r = 0;
+
+	while (!r && wb.off < RIG_BACKING)
+		r = vci_cache_writeback(rig.c, &wb, U32_MAX);
+	return r ? r : wb.error;
+}
+
+/* ---- what a write costs ---- */
+
+static void test_cost(void)
+{
+	u64 writes, flushes, backing;
+
+	setup();
+	assert(!rig_log_write(&rig, 0, 8, 1, false) && !rig_flush(&rig));
+	writes = rig.cache.writes;
+	flushes = rig.cache.flushes;
+	backing = rig.backing.reads + rig.backing.writes + rig.backing.flushes;
+	ok(!rig_log_write(&rig, 5000, 8, 7, false) && !rig_flush(&rig),
+	   "writeback:synced_write");
+	is_u64(rig.cache.writes - writes, 1, "writeback:synced_write_is_one_write");
+	is_u64(rig.cache.flushes - flushes, 1, "writeback:synced_write_is_one_flush");
+	is_u64(rig.backing.reads + rig.backing.writes + rig.backing.flushes, backing,
+	       "writeback:synced_write_leaves_the_backing_device_alone");
+	assert(!rig_flush(&rig));
+	is_u64(rig.cache.flushes - flushes, 1, "writeback:nothing_to_flush_twice");
+	is_u64(rig_value(&rig, 5003), 7, "writeback:is_read_back");
+	is_u64(backing_value(5003), 0, "writeback:is_not_on_the_backing_device");
+	is_u64(dirty(), 16, "writeback:is_dirty");
+	rig_exit(&rig);
+}
+
+/* ---- crashes ---- */
+
+static void test_crash(void)
+{
+	setup();
+	assert(!rig_log_write(&rig, 100, 20, 1, false) && !rig_flush(&rig));
+	assert(!rig_log_write(&rig, 110, 4, 2, false) && !rig_flush(&rig));
+	assert(!rig_log_write(&rig, 112, 4, 3, false));
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	is_u64(rig_open(&rig), 0, "writeback:opens_after_a_crash");
+	ok(rig.report.dirty, "writeback:says_that_it_is_dirty");
+	is_u64(rig_value(&rig, 100), 1, "writeback:flushed_write_survives");
+	is_u64(rig_value(&rig, 113), 2, "writeback:flushed_overwrite_survives");
+	is_u64(rig_value(&rig, 114), 1, "writeback:unflushed_write_is_lost");
+	is_u64(dirty(), 20, "writeback:is_dirty_after_a_crash");
+	assert(!rig_close(&rig) && !rig_verify(&rig) && !rig_open(&rig));
+	ok(rig.report.was_clean && dirty() == 20, "writeback:is_dirty_after_a_close");
+	is_u64(rig_value(&rig, 113), 2, "writeback:survives_a_close");
+	is_u64(rig.backing.writes, 0, "writeback:close_writes_nothing_back");
+	rig_exit(&rig);
+}
+
+static void test_fua(void)
+{
+	setup();
+	assert(!rig_log_write(&rig, 0, 8, 1, false));
+	ok(!rig_log_write(&rig, 8, 8, 2, true), "writeback:fua");
+	assert(!rig_log_write(&rig, 16, 8, 3, false));
+	assert(!rig_log_write(&rig, 24, 8, 4, true));
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	assert(!rig_open(&rig));
+	is_u64(rig_value(&rig, 8), 2, "writeback:fua_in_a_new_segment_is_durable");
+	is_u64(rig_value(&rig, 24), 4, "writeback:fua_is_durable");
+	rig_exit(&rig);
+}
+
+/* ---- write-back ---- */
+
+static void test_write_back(void)
+{
+	struct vci_header h;
+
+	setup();
+	assert(!rig_log_write(&rig, 40, 8, 1, false) && !rig_log_write(&rig, 48, 8, 2, false));
+	assert(!rig_log_write(&rig, 900, 100, 3, false));
+	rig_header(&rig, &h);
+	ok(h.flags & VCI_HDR_DIRTY, "writeback:header_says_dirty");
+	is_u64(write_back(), 0, "writeback:write_back");
+	is_u64(dirty(), 0, "writeback:nothing_is_dirty_then");
+	is_u64(rig_cached(&rig, 0, 2000), 116, "writeback:all_is_clean_and_equal");
+	is_u64(rig.backing.writes, 2, "writeback:neighbours_are_one_write");
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	assert(!rig_open(&rig));
+	is_u64(rig_cached(&rig, 0, 2000), 116, "writeback:clean_after_a_crash");
+	is_u64(dirty(), 0, "writeback:not_dirty_after_a_crash");
+	assert(!vci_cache_checkpoint(rig.c));
+	rig_header(&rig, &h);
+	ok(!(h.flags & VCI_HDR_DIRTY), "writeback:header_says_clean");
+	assert(!rig_log_write(&rig, 40, 8, 5, false));
+	rig_header(&rig, &h);
+	ok(h.flags & VCI_HDR_DIRTY, "writeback:header_says_dirty_again");
+	rig_exit(&rig);
+}
+
+/* A superblock that was written back before a crash is no other device. */
+static void test_sample(void)
+{
+	setup();
+	assert(!vci_cache_checkpoint(rig.c));
+	assert(!rig_log_write(&rig, 8, 8, 1, false) && !write_back());
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	ok(!rig_open(&rig) && !rig.report.dropped_all, "writeback:sample_in_the_log");
+	assert(!vci_cache_checkpoint(rig.c));
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	ok(!rig_open(&rig) && !rig.report.dropped_all, "writeback:sample_taken_anew");
+	rig_exit(&rig);
+}
+
+/* O2: what is dirty is not written past the log. */
+static void test_past_the_log(void)
+{
+	struct vci_write w;
+	int r;
+
+	setup();
+	assert(!rig_log_write(&rig, 40, 8, 1, false));
+	r = vci_write_begin(rig.c, &w, 44, 8);
+	if (r == -EAGAIN)
+		r = vci_write_prepare(rig.c, &w);
+	is_u64(-r, EEXIST, "writeback:write_finds_dirty_data");
+	vci_write_end(rig.c, &w, NULL);
+	is_u64(rig_write(&rig, 48, 8, 9), 0, "writeback:write_beside_dirty_data");
+	is_u64(rig_value(&rig, 47), 1, "writeback:dirty_data_stays");
+	/* In flight past the log when its range becomes dirty. */
+	r = vci_write_begin(rig.c, &w, 200, 8);
+	if (r == -EAGAIN)
+		r = vci_write_prepare(rig.c, &w);
+	assert(!r && !rig_log_write(&rig, 200, 8, 4, false) && !write_back());
+	is_u64(dirty(), 8, "writeback:waits_for_a_write_past_the_log");
+	vci_write_end(rig.c, &w, NULL);
+	assert(!write_back());
+	is_u64(dirty(), 0, "writeback:goes_on_after_it");
+	is_u64(backing_value(200), 4, "writeback:and_wins");
+	rig_exit(&rig);
+}
+
+/* Many times what fits: reclaim writes back. */
+static void test_full(void)
+{
+	u32 i, wrong = 0;
+	int r = 0;
+
+	setup();
+	for (i = 0; !r && i < 2000; i++) {
+		u64 off = i * 37 % 300 * 100;
+
+		r = rig_log_write(&rig, off, 1 + i % 100, i % 255, false);
+		if (r == -ENOSPC) {
+			r = vci_cache_maintain(rig.c, false);
+			i--;
+			if (wrong++ > 2000)
+				break;
+		}
+	}
+	is_u64(r, 0, "writeback:goes_on_when_full");
+	ok(wrong < 1000, "writeback:finds_room");
+	for (i = 2000 - 300, wrong = 0; i < 2000; i++)
+		wrong += rig_value(&rig, i * 37 % 300 * 100) != (int)(i % 255);
+	is_u64(wrong, 0, "writeback:last_values_are_read");
+	is_u64(write_back(), 0, "writeback:all_is_written_back");
+	for (i = 2000 - 300, wrong = 0; i < 2000; i++)
+		wrong += backing_value(i * 37 % 300 * 100) != (int)(i % 255);
+	is_u64(wrong, 0, "writeback:backing_device_has_all");
+	ok(!rig_close(&rig) && !rig_verify(&rig), "writeback:closes_valid");
+	rig_exit(&rig);
+}
+
+/* ---- in order ---- */
+
+/* Writes 1..@n to block 0, each flushed, and to a block of its own. */
+static void put_epochs(int from, int n)
+{
+	int i;
+
+	for (i = from; i <= n; i++)
+		assert(!rig_log_write(&rig, 0, 8, i, false) &&
+		       !rig_log_write(&rig, i * 8, 8, i, false) && !rig_flush(&rig));
+}
+
+/* The last epoch that is on the backing device, -1 if it is no state there was. */
+static int backing_epoch(int n)
+{
+	int first = backing_value(0), last = 0, i;
+
+	for (i = 1; i <= n; i++)
+		if (backing_value(i * 8) == i)
+			last = i;
+	for (i = 1; i < last; i++)
+		if (backing_value(i * 8) != i)
+			return -1;
+	return first == last || first == last + 1 || (last && first == last - 1) ?
+	       last : -1;
+}
+
+static void test_ordered(void)
+{
+	struct vci_writeback wb = { .max_seq = U64_MAX };
+	u32 rounds = 0, bad = 0;
+	int i;
+
+	setup();
+	for (i = 0; i < 200; i += 8) {
+		memset(rig.data, 0, 8 * VCI_BLOCK_SIZE);
+		assert(!vci_write(&rig.backing.dev, i, 8, rig.data, 0));
+	}
+	assert(!rig_close(&rig));
+	rig.ordered = true;
+	assert(!rig_open(&rig));
+	put_epochs(1, 10);
+	while (wb.off < RIG_BACKING && rounds++ < 100) {
+		assert(!vci_cache_writeback(rig.c, &wb, 1));
+		bad += backing_epoch(10) < 0;
+		/* Before the last one, a crash. */
+		if (rounds == 6) {
+			rig_crash(&rig, SIM_CUT_LOSE_ALL);
+			assert(!rig_open(&rig));
+			bad += backing_epoch(10) < 3;
+		}
+	}
+	is_u64(bad, 0, "ordered:each_state_was_there");
+	ok(rounds > 10 && rounds < 40, "ordered:in_many_rounds");
+	is_u64(backing_epoch(10), 10, "ordered:comes_to_the_end");
+	is_u64(dirty(), 0, "ordered:nothing_is_dirty_then");
+	put_epochs(11, 12);
+	assert(!rig_close(&rig) && !rig_open(&rig));
+	ok(!rig.report.was_clean, "ordered:close_keeps_old_versions");
+	wb = (struct vci_writeback) { .max_seq = U64_MAX };
+	for (bad = 0; wb.off < RIG_BACKING; bad += backing_epoch(12) < 10)
+		assert(!vci_cache_writeback(rig.c, &wb, 1));
+	is_u64(bad, 0, "ordered:goes_on_after_a_close");
+	is_u64(backing_epoch(12), 12, "ordered:and_comes_to_the_end");
+	rig_exit(&rig);
+}
+
+/* ---- failures ---- */
+
+/* A backing device with one sector that takes no writes. */
+static const struct vci_io_ops *good_ops;
+static u64 bad_sector;
+
+static int write_bad(struct vci_dev *dev, u64 addr, u32 blocks, const void *data,
+		     unsigned int flags)
+{
+	if (bad_sector - addr < blocks)
+		return -EIO;
+	return good_ops->write(dev, addr, blocks, data, flags);
+}
+
+static void test_backing_error(void)
+{
+	static struct vci_io_ops bad_ops;
+
+	setup();
+	good_ops = rig.backing.dev.ops;
+	bad_ops = *good_ops;
+	bad_ops.write = write_bad;
+	bad_ops.write_many = NULL;
+	rig.backing.dev.ops = &bad_ops;
+	bad_sector = 44;
+	assert(!rig_log_write(&rig, 40, 8, 1, false) && !rig_log_write(&rig, 48, 8, 2, false));
+	ok(write_back() == -EIO, "writeback:error_of_the_backing_device");
+	ok(dirty() == 8 && !vci_cache_is_failed(rig.c), "writeback:stays_dirty");
+	is_u64(backing_value(48), 2, "writeback:holds_up_nobody_else");
+	rig.backing.dev.ops = good_ops;
+	ok(!write_back() && !dirty(), "writeback:is_tried_again");
+	rig_exit(&rig);
+}
+
+/* Dirty data whose copy in the log has rotted is not written back in order. */
+static void test_rot(void)
+{
+	struct vci_lookup res;
+
+	rig_init(&rig, 4096, RIG_BACKING, 128);
+	rig.ordered = true;
+	assert(!rig_open(&rig) && !rig_log_write(&rig, 5000, 8, 1, true));
+	assert(!vci_cache_lookup(rig.c, 5000, 8, &res));
+	rig_damage(&rig, res.e.addr, 5);
+	ok(write_back() == -EIO && dirty() == 8, "ordered:damaged_data_is_reported");
+	rig_exit(&rig);
+}
+
+static void test_cache_error(void)
+{
+	setup();
+	assert(!rig_log_write(&rig, 40, 8, 1, false) && !rig_flush(&rig));
+	rig.cache.fail_in = 1;
+	ok(rig_log_write(&rig, 48, 8, 1, false) == -EIO, "writeback:error_of_the_cache_device");
+	ok(vci_cache_is_failed(rig.c) && vci_cache_is_stuck(rig.c),
+	   "writeback:nobody_writes_any_more");
+	rig_exit(&rig);
+}
+
+/* Nothing is dirty, but soon will be. */
+static void test_failure_in_flight(void)
+{
+	static const struct vci_ticket none;
+	struct vci_append a;
+	int i;
+
+	setup();
+	assert(!rig_log_write(&rig, 40, 8, 1, false) && !write_back() && !dirty());
+	assert(vci_append_enter(rig.c));
+	rig.fill.write = true;
+	i = vci_fill_reserve(&rig.fill, 80, 8, &none);
+	memset(vci_fill_data(&rig.fill, i), 2, 8 * VCI_BLOCK_SIZE);
+	vci_fill_commit(&rig.fill, i, true);
+	assert(!vci_append_begin(rig.c, &rig.fill, &a));
+	vci_cache_fail(rig.c, -EIO);
+	ok(vci_cache_is_stuck(rig.c), "writeback:stuck_with_a_batch_in_flight");
+	assert(!vci_write(&rig.cache.dev, a.addr, a.blocks, rig.fill.buffer, a.flags));
+	assert(!vci_append_map(rig.c, &rig.fill, &a));
+	vci_append_leave(rig.c);
+	ok(vci_cache_is_stuck(rig.c) && dirty() == 8, "writeback:stuck_when_it_has_landed");
+	rig_exit(&rig);
+}
+
+/* All is dirty and small: records of write-back need more than the reserve. */
+static void test_small_and_dirty(void)
+{
+	u32 i, rounds = 0;
+	int r = 0;
+
+	rig_init(&rig, 65536, 4000000, 32);
+	assert(!rig_open(&rig));
+	for (i = 0; !r; i++)
+		r = rig_log_write(&rig, i * 997 % 499999 * 8, 1, 1, false);
+	while (r == -ENOSPC && rounds++ < 50 && !vci_cache_maintain(rig.c, false))
+		r = rig_log_write(&rig, i * 997 % 499999 * 8, 1, 1, false);
+	is_u64(r, 0, "writeback:room_when_all_is_small_and_dirty");
+	rig_exit(&rig);
+}
+
+int main(void)
+{
+	test_cost();
+	test_crash();
+	test_fua();
+	test_write_back();
+	test_sample();
+	test_past_the_log();
+	test_full();
+	test_ordered();
+	test_backing_error();
+	test_rot();
+	test_cache_error();
+	test_failure_in_flight();
+	test_small_and_dirty();
+	is_u64(vci_alloc_live, 0, "writeback:frees_all");
+	return done_testing();
+}
