@@ -11,6 +11,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,11 +19,17 @@
 #include "sim-history.h"
 
 #define JOBS_MAX	64
+/* How many steps --shrink may try, divided by the length of the rounds. */
+#define SHRINK_STEPS	8000u
+/* Seconds for one history: it takes a hundredth of one. */
+#define HANG_SECONDS	60u
 
 static const struct option options[] = {
 	{ "seed", required_argument, NULL, 's' },
 	{ "count", required_argument, NULL, 'c' },
 	{ "ops", required_argument, NULL, 'o' },
+	{ "rounds", required_argument, NULL, 'r' },
+	{ "shrink", no_argument, NULL, 'S' },
 	{ "seconds", required_argument, NULL, 't' },
 	{ "jobs", required_argument, NULL, 'j' },
 	{ "verbose", no_argument, NULL, 'v' },
@@ -39,6 +46,8 @@ static void usage(void)
 	     "  --seed S      run the history with this seed; with --count or\n"
 	     "                --seconds: it and those that follow\n"
 	     "  --ops N       at most N steps between two crashes (200)\n"
+	     "  --rounds N    at most N crashes and closes of one image\n"
+	     "  --shrink      after a violation: look for a shorter history with one\n"
 	     "  --jobs N      processes\n"
 	     "  --verbose     trace of every step\n"
 	     "  --tap         output for the test runner");
@@ -77,12 +86,42 @@ static void run(const struct sim_options *o, u64 first, u64 step, u64 count,
 	current_ops = o->ops;
 	do {
 		current_seed = seed;
+		alarm(HANG_SECONDS);
 		sim_history(res, o, seed);
 		res->histories++;
 		res->last_seed = seed;
 		seed += step;
 	} while (!res->failed && (count || end) && (!count || res->crashes < count) &&
 		 (!end || now_ns() < end));
+}
+
+/* Is there a violation in a history with fewer steps and rounds?  Prints it. */
+static void shrink(const struct sim_options *o, const struct sim_result *r)
+{
+	static const unsigned int steps[] = { 10, 15, 20, 30, 40, 60, 80, 100, 130, 160 };
+	struct sim_options less = *o;
+	static struct sim_result res;
+	u64 seeds, best = ~0ull;
+	u32 i, k;
+
+	less.verbose = false;
+	less.rounds = r->rounds;
+	printf("# shorter: the same history ends with round %llu\n", r->rounds);
+	for (i = 0; i < ARRAY_SIZE(steps) && steps[i] < o->ops; i++) {
+		less.ops = steps[i];
+		seeds = SHRINK_STEPS / steps[i];
+		for (k = 0; k < seeds && best > steps[i]; k++) {
+			memset(&res, 0, sizeof(res));
+			alarm(HANG_SECONDS);
+			sim_history(&res, &less, r->last_seed + k);
+			if (!res.failed || strncmp(res.violation, r->violation, 5) ||
+			    res.rounds * steps[i] >= best)
+				continue;
+			best = res.rounds * steps[i];
+			printf("# %s\n# crash-sim --seed 0x%llx --ops %u --rounds %llu\n",
+			       res.violation, r->last_seed + k, steps[i], res.rounds);
+		}
+	}
 }
 
 static void add(struct sim_result *sum, const struct sim_result *r)
@@ -102,10 +141,21 @@ static void add(struct sim_result *sum, const struct sim_result *r)
 	sum->stale += r->stale;
 	sum->full_appends += r->full_appends;
 	sum->clones += r->clones;
+	sum->writes_logged += r->writes_logged;
+	sum->dirty_hits += r->dirty_hits;
+	sum->met_dirty += r->met_dirty;
+	sum->written_back += r->written_back;
+	sum->messages += r->messages;
+	sum->failed_ops += r->failed_ops;
+	sum->wedged += r->wedged;
+	if (!sum->min_ops || r->min_ops < sum->min_ops)
+		sum->min_ops = r->min_ops;
+	table_add(&sum->table, &r->table);
 	if (r->failed && !sum->failed) {
 		sum->failed = true;
 		memcpy(sum->violation, r->violation, sizeof(sum->violation));
 		sum->last_seed = r->last_seed;
+		sum->rounds = r->rounds;
 	} else if (!sum->failed) {
 		sum->last_seed = max(sum->last_seed, r->last_seed);
 	}
@@ -142,23 +192,61 @@ static void run_jobs(const struct sim_options *o, struct sim_result *sum)
 		add(sum, &shared[i]);
 }
 
+static void print_violation(const struct sim_options *o, const struct sim_result *r)
+{
+	printf("# %s\n# crash-sim --seed 0x%llx --ops %u", r->violation, r->last_seed,
+	       o->ops);
+	if (o->rounds)
+		printf(" --rounds %u", o->rounds);
+	printf("\n");
+}
+
+/* Of all processes, in milliseconds. */
+static u64 cpu_ms(void)
+{
+	u64 ms = 0;
+	int who[] = { RUSAGE_SELF, RUSAGE_CHILDREN };
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(who); i++) {
+		struct rusage u;
+
+		if (getrusage(who[i], &u))
+			continue;
+		ms += (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000ull +
+		      (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+	}
+	return ms;
+}
+
 static int report(const struct sim_options *o, const struct sim_result *r)
 {
+	u32 empty;
+
 	if (o->tap)
 		printf("TAP version 13\n1..1\n%sok 1 - crash_sim:no_violation\n",
 		       r->failed ? "not " : "");
-	printf("%scrash-sim: %llu crashes, seeds 0x%llx..0x%llx, %d violations\n",
-	       o->tap ? "# " : "", r->crashes, o->seed, r->last_seed, r->failed);
-	printf("# %llu histories, %llu activations, %llu closes, %llu operations, %llu I/Os, %llu hits, %llu misses, %llu sectors compared\n",
-	       r->histories, r->opens, r->closes, r->ops, r->io, r->hits, r->misses,
-	       r->verified);
+	printf("%scrash-sim: %llu crashes, seeds 0x%llx..0x%llx, %d violations, %llu crashes per second of CPU\n",
+	       o->tap ? "# " : "", r->crashes, o->seed, r->last_seed, r->failed,
+	       r->crashes * 1000 / (cpu_ms() + 1));
+	printf("# %llu histories of at least %llu operations, %llu on average (%llu in all), %llu activations, %llu closes, %llu I/Os\n",
+	       r->histories, r->min_ops, r->ops / (r->histories ? r->histories : 1), r->ops,
+	       r->opens, r->closes, r->io);
+	printf("# %llu hits, %llu of dirty data, %llu misses, %llu sectors compared, %llu operations failed with a device\n",
+	       r->hits, r->dirty_hits, r->misses, r->verified, r->failed_ops);
+	printf("# %llu writes to the log, %llu met dirty data, %llu blocks written back, %llu flush messages, %llu times in order without room\n",
+	       r->writes_logged, r->met_dirty, r->written_back, r->messages, r->wedged);
 	printf("# %llu batches, %llu checkpoints, %llu blocks evicted, %llu stale fills, %llu appends without room, %llu nodes cloned\n",
 	       r->batches, r->checkpoints, r->evicted, r->stale, r->full_appends,
 	       r->clones);
+	empty = table_print(&r->table);
+	if (empty)
+		printf("# %u cells are empty\n", empty);
 	if (!r->failed)
 		return 0;
-	printf("# %s\n# crash-sim --seed 0x%llx --ops %u\n", r->violation,
-	       r->last_seed, o->ops);
+	print_violation(o, r);
+	if (o->shrink)
+		shrink(o, r);
 	return 1;
 }
 
@@ -176,6 +264,12 @@ static void parse(int argc, char **argv, struct sim_options *o)
 			break;
 		case 'o':
 			o->ops = max(10ul, strtoul(optarg, NULL, 0));
+			break;
+		case 'r':
+			o->rounds = strtoul(optarg, NULL, 0);
+			break;
+		case 'S':
+			o->shrink = true;
 			break;
 		case 't':
 			o->seconds = strtoul(optarg, NULL, 0);
@@ -202,10 +296,11 @@ static void parse(int argc, char **argv, struct sim_options *o)
 int main(int argc, char **argv)
 {
 	struct sim_options o = { .ops = 200, .seed = now_ns() << 8 >> 8 };
-	struct sim_result res = { 0 };
+	static struct sim_result res;
 
 	parse(argc, argv, &o);
 	signal(SIGABRT, on_abort);
+	signal(SIGALRM, on_abort);
 	signal(SIGSEGV, on_abort);
 	if (o.tap && !o.count)
 		o.count = 20000;

@@ -6,78 +6,194 @@
 #include "vci-cache-internal.h"
 #include "vci-verify.h"
 
-/* Where the sector's data is in the cache; 0: nowhere. Loads nodes. */
-static u64 find_addr(struct world *w, u64 off, u32 blocks, u32 *run)
+/*
+ * What a user who reads the sector now would be given, of the @run sectors from
+ * there on.  Loads nodes.
+ */
+struct found {
+	bool known;
+	bool mapped, dirty;
+	u64 addr;
+	u32 run;
+};
+
+static struct found find(struct world *w, u64 off, u32 blocks)
 {
+	struct vci_cache *c = w->view.cache;
+	struct found f = { .run = 1 };
 	struct vci_lookup res;
 	int r, i;
 
 	for (i = 0; i < 3; i++) {
-		r = vci_cache_lookup(w->cache, off, blocks, &res);
+		r = vci_cache_lookup(c, off, blocks, &res);
 		if (r != -EAGAIN)
 			break;
-		if (vci_cache_load(w->cache, off, blocks))
+		if (vci_cache_load(c, off, blocks))
 			break;
 	}
-	*run = 1;
 	if (r) {
 		if (!stopped(w) && !w->cache_disk.errors)
 			violation(w, "broken: lookup of %llu returned %d", off, r);
-		return 0;
+		return f;
 	}
-	*run = min(res.e.blocks, blocks);
-	return res.mapped ? res.e.addr : 0;
+	f.known = true;
+	f.run = min(res.e.blocks, blocks);
+	f.mapped = res.mapped;
+	f.dirty = res.mapped && res.e.flags & VCI_EXT_DIRTY;
+	f.addr = res.mapped ? res.e.addr : 0;
+	return f;
 }
 
-/* Nothing is in flight: what is cached is what the backing device holds. */
+/* Of a failed cache only what is dirty is read. */
+static const u8 *contents(struct world *w, const struct found *f, u64 off, u32 i)
+{
+	const struct view *v = &w->view;
+
+	if (f->mapped && (f->dirty || !vci_cache_is_failed(v->cache)))
+		return sim_disk_peek(v->cache_disk, f->addr + i);
+	return sim_disk_peek(v->backing_disk, off + i);
+}
+
+/* Calls @fn for each sector and what was found of it. */
+static void for_each_sector(struct world *w,
+			    void (*fn)(struct world *w, struct sector *s,
+				       const struct found *f, const u8 *data))
+{
+	u32 n, i, k;
+
+	for (n = 0; n < w->nr_spots; n++) {
+		const struct spot *p = &w->spots[n];
+
+		for (i = 0; i < p->blocks && !stopped(w);) {
+			struct found f = find(w, p->off + i, p->blocks - i);
+
+			for (k = 0; k < f.run && f.known; k++)
+				fn(w, &w->sectors[p->base + i + k], &f,
+				   contents(w, &f, p->off + i, k));
+			i += f.run;
+		}
+	}
+}
+
+static void sector_recovered(struct world *w, struct sector *s, const struct found *f,
+			     const u8 *data)
+{
+	(void)f;
+	model_recovered(w, s, data);
+	w->verified++;
+}
+
+static void look_at(struct world *w)
+{
+	w->view = (struct view) {
+		.cache = w->cache,
+		.cache_disk = &w->cache_disk,
+		.backing_disk = &w->backing_disk,
+	};
+}
+
+/*
+ * After an activation: what is there, by lookups, is the truth from now on.
+ * Looking makes the cache replay its log; so the looks may go to a copy.
+ */
+void check_recovered(struct world *w, struct view view)
+{
+	w->view = view;
+	for_each_sector(w, sector_recovered);
+	look_at(w);
+	model_at_rest(w);
+	w->discard_in_flight = false;
+	w->closed = false;
+	w->host_only = true;
+}
+
+static void sector_at_rest(struct world *w, struct sector *s, const struct found *f,
+			   const u8 *data)
+{
+	const u8 *backing = sim_disk_peek(&w->backing_disk, s->off);
+	u32 there, below;
+	bool known = model_version_of(data, s->off, &there);
+	bool same = model_version_of(backing, s->off, &below) &&
+		    !memcmp(data, backing, VCI_BLOCK_SIZE);
+
+	if (!known || there != s->version)
+		violation(w, "differs: sector %llu is version %u, not %u (%s at %llu)", s->off,
+			  there, s->version, f->dirty ? "dirty" : f->mapped ? "clean" :
+			  "not cached", f->addr);
+	else if (!f->dirty && !same)
+		violation(w, "differs: sector %llu is clean at %llu with version %u, and has %u on the backing device",
+			  s->off, f->addr, there, below);
+	w->verified++;
+}
+
+/* Nothing is in flight: all is as the model says, and what is clean is on both. */
 void check_rest(struct world *w)
 {
-	u32 s, i, k, run;
+	for_each_sector(w, sector_at_rest);
+}
 
-	for (s = 0; s < w->nr_spots && !stopped(w); s++) {
-		const struct spot *p = &w->spots[s];
+/* Law 4, nothing is in flight or dirty: the backing device alone holds all. */
+void check_detached(struct world *w)
+{
+	u32 i, version;
 
-		for (i = 0; i < p->blocks && !stopped(w); i += run) {
-			u64 addr = find_addr(w, p->off + i, p->blocks - i, &run);
+	for (i = 0; i < w->nr_sectors && !stopped(w); i++) {
+		struct sector *s = &w->sectors[i];
 
-			for (k = 0; addr && k < run; k++) {
-				if (!memcmp(sim_disk_peek(&w->cache_disk, addr + k),
-					    sim_disk_peek(&w->backing_disk, p->off + i + k),
-					    VCI_BLOCK_SIZE))
-					continue;
-				violation(w, "differs: sector %llu at %llu of the cache (version %u there, %u on the backing device)",
-					  p->off + i + k, addr + k,
-					  (u32)(((const u64 *)sim_disk_peek(&w->cache_disk, addr + k))[1] >> 32),
-					  (u32)(((const u64 *)sim_disk_peek(&w->backing_disk, p->off + i + k))[1] >> 32));
-				break;
-			}
-			w->verified += run;
-		}
+		if (!model_version_of(sim_disk_peek(&w->backing_disk, s->off), s->off,
+				      &version) || version != s->version)
+			violation(w, "attached: sector %llu has version %u on the backing device alone, it is %u",
+				  s->off, version, s->version);
+	}
+}
+
+/* The power is gone: what a flush message put there is still there. */
+void check_promised_survived(struct world *w)
+{
+	u32 i, version;
+
+	for (i = 0; i < w->nr_sectors; i++) {
+		struct sector *s = &w->sectors[i];
+
+		if (s->detached &&
+		    (!model_version_of(sim_disk_peek(&w->backing_disk, s->off), s->off,
+				       &version) || version != s->version))
+			violation(w, "attached: sector %llu had version %u durably on the backing device after a flush message, now %u",
+				  s->off, s->version, version);
 	}
 }
 
 /* ---- O4: what was durable is found again ---- */
 
-static bool is_mapped(struct world *w, u64 off)
+static u64 mapped_to(struct world *w, u64 off)
 {
 	struct vci_lookup res;
 
 	/* Not resident: it cannot be told, so nothing is expected. */
-	return !vci_cache_lookup(w->cache, off, 1, &res) && res.mapped;
+	return !vci_cache_lookup(w->cache, off, 1, &res) && res.mapped ? res.e.addr : 0;
 }
 
-/* The last append mapped what it could of these. */
+static bool is_mapped(struct world *w, u64 off)
+{
+	return mapped_to(w, off);
+}
+
+/* The last append mapped what it could of these, to the end of the log. */
 void expect_appended(struct world *w, const struct vci_fill_entry *e, u32 nr)
 {
+	const struct vci_log *log = &w->cache->log;
+	u64 end = vci_segment_addr(log->segments, log->segment) + log->used, begin;
 	u32 i, k;
 
+	begin = end - round_up(e[nr - 1].data_block + e[nr - 1].blocks, VCI_UNIT_BLOCKS);
 	w->appends++;
 	for (i = 0; i < nr; i++) {
 		for (k = 0; k < e[i].blocks; k++) {
 			int n = model_index(w, e[i].off + k);
 
+			/* What is mapped elsewhere may be a user's write. */
 			if (n >= 0 && !w->sectors[n].appended &&
-			    is_mapped(w, e[i].off + k))
+			    mapped_to(w, e[i].off + k) - begin < end - begin)
 				w->sectors[n].appended = w->appends;
 		}
 	}
@@ -125,7 +241,7 @@ void expect_unmarked(struct world *w)
 
 void check_expected(struct world *w)
 {
-	u32 i, run;
+	u32 i;
 
 	/* After an error of the device it may have started empty. */
 	if (w->cache_disk.errors)
@@ -135,7 +251,7 @@ void check_expected(struct world *w)
 
 		if (!s->appended || s->appended > w->durable_appends)
 			continue;
-		if (!find_addr(w, s->off, 1, &run) && !stopped(w))
+		if (!find(w, s->off, 1).mapped && !stopped(w))
 			violation(w, "lost: sector %llu, append %u, durable up to %u",
 				  s->off, s->appended, w->durable_appends);
 	}
@@ -235,11 +351,13 @@ void check_image(struct world *w)
 	int r;
 
 	w->cache_disk.fail_in = 0;
+	w->backing_disk.fail_in = 0;
+	w->backing_disk.broken = false;
 	r = vci_verify(&p, &res);
 	if (stopped(w))
 		return;
 	if (r)
 		violation(w, "broken: vci_verify returned %d", r);
-	else if (!res.clean)
+	else if (!res.clean && !(w->ordered && w->closed_dirty))
 		violation(w, "broken: not clean after a clean close");
 }

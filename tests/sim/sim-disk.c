@@ -7,6 +7,7 @@
 #define SIM_HASH	4096u
 #define PAGE_SECTORS	8u
 #define SECTOR_SIZE	512u
+#define MANY_MAX	1024u
 
 struct sim_page {
 	struct sim_page *next;
@@ -254,6 +255,15 @@ static enum fate next_io(struct sim_disk *d, bool write)
 	return FATE_GOOD;
 }
 
+/* It is done, but who asked for it doesn't know yet: others may go on. */
+static void done_io(struct sim_disk *d)
+{
+	struct sim_power *p = d->power;
+
+	if (p->hook && !p->in_hook_io && !p->dead && sim_below(p->rng, 2))
+		p->hook(p->ctx);
+}
+
 static bool bad_range(const struct sim_disk *d, u64 addr, u32 blocks)
 {
 	u32 lbs = d->dev.lbs_blocks;
@@ -281,6 +291,7 @@ static int disk_read(struct vci_dev *dev, u64 addr, u32 blocks, void *data)
 		       (p ? p : d->zero_page)->data + first * SECTOR_SIZE,
 		       (size_t)run * SECTOR_SIZE);
 	}
+	done_io(d);
 	return 0;
 }
 
@@ -295,6 +306,7 @@ static int disk_flush(struct vci_dev *dev)
 		return -EIO;
 	d->flushes++;
 	sim_disk_settle(d);
+	done_io(d);
 	return 0;
 }
 
@@ -319,13 +331,50 @@ static int disk_write(struct vci_dev *dev, u64 addr, u32 blocks, const void *dat
 		put_sector(d, addr + i, (const u8 *)data + (size_t)i * SECTOR_SIZE,
 			   flags & VCI_IO_FUA, i, blocks);
 	d->nr_writes++;
+	done_io(d);
 	return 0;
+}
+
+/* The pieces in any order; an error of one doesn't keep others from being done. */
+static int disk_many(struct vci_dev *dev, const struct vci_piece *p, u32 nr, bool write)
+{
+	struct sim_rng *rng = to_disk(dev)->power->rng;
+	u16 order[MANY_MAX];
+	u32 i, k;
+	int r = 0, err;
+
+	assert(nr <= MANY_MAX);
+	for (i = 0; i < nr; i++) {
+		k = sim_below(rng, i + 1);
+		order[i] = order[k];
+		order[k] = i;
+	}
+	for (i = 0; i < nr; i++) {
+		const struct vci_piece *one = &p[order[i]];
+
+		err = write ? disk_write(dev, one->addr, one->blocks, one->data, 0) :
+			      disk_read(dev, one->addr, one->blocks, one->data);
+		r = r ? r : err;
+	}
+	return r;
+}
+
+static int disk_read_many(struct vci_dev *dev, const struct vci_piece *p, u32 nr)
+{
+	return disk_many(dev, p, nr, false);
+}
+
+static int disk_write_many(struct vci_dev *dev, const struct vci_piece *p, u32 nr)
+{
+	return disk_many(dev, p, nr, true);
 }
 
 static const struct vci_io_ops disk_ops = {
 	.read = disk_read,
 	.write = disk_write,
 	.flush = disk_flush,
+	.read_many = disk_read_many,
+	.write_many = disk_write_many,
 };
 
 /* ---- life ---- */

@@ -36,7 +36,7 @@ struct sim_power {
 	u64 io;			/* so far */
 	u64 crash_at;		/* this one fails, and all behind it; 0: never */
 	bool dead;
-	/* Called before an I/O of the core is carried out; may do I/O itself. */
+	/* Called before an I/O of the core, and sometimes behind it; may do I/O itself. */
 	void (*hook)(void *ctx);
 	void *ctx;
 	bool in_hook_io;	/* the caller's own I/O: no hook */

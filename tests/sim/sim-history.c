@@ -7,70 +7,20 @@
 #include "vci-format.h"
 
 #define ROUNDS		24u	/* crashes and closes of one image */
+#define ROUNDS_MAX	400u	/* ... if there were fewer operations than: */
+#define OPS_MIN		200u
+/* As many as the smallest image has. */
+#define NODES_MIN	16u
+#define BRIEF_STEPS	30u
 #define OPEN_TRIES	6u	/* crashes while it is being activated */
 
 static const struct vci_cache_ops cache_ops = {
 	.drain_readers = world_drain,
+	.wait_log = world_wait_log,
+	.log_free = world_log_free,
 };
 
 /* ---- a new world ---- */
-
-/* Fills all the time, so that segments come round; or many small extents. */
-static void choose_busy(struct sim_rng *r, struct weights *wt)
-{
-	bool small = sim_percent(r, 30);
-
-	wt->read = sim_range(r, 30, 80);
-	wt->write = sim_range(r, 1, small ? 6 : 40);
-	wt->writer = sim_range(r, 10, 30);
-	wt->append = sim_range(r, 40, 80);
-	wt->maintain = sim_range(r, 5, 20);
-	wt->fill_writes = sim_range(r, 60, 100);
-	wt->op_blocks = small ? sim_range(r, 1, 3) : sim_range(r, 32, 128);
-	wt->patience = small ? 8 : 4;
-}
-
-/* Kinds of histories: what there is much of. */
-static void choose_weights(struct world *w)
-{
-	struct sim_rng *r = &w->rng;
-	struct weights *wt = &w->weights;
-	static const u32 longest[] = { 1, 8, 16, 64, 128 };
-
-	wt->read = sim_range(r, 0, 60);
-	wt->write = sim_range(r, 1, 50);
-	wt->discard = sim_percent(r, 50) ? 0 : sim_range(r, 1, 8);
-	wt->flush = sim_range(r, 0, 8);
-	wt->writer = sim_range(r, 5, 40);
-	wt->append = sim_range(r, 20, 80);
-	wt->maintain = sim_percent(r, 30) ? 0 : sim_range(r, 1, 15);
-	wt->idle = sim_percent(r, 50) ? 0 : sim_range(r, 1, 10);
-	wt->checkpoint = sim_percent(r, 40) ? 0 : sim_range(r, 1, 10);
-	wt->invalidate = sim_percent(r, 80) ? 0 : sim_range(r, 1, 5);
-	wt->settle = sim_percent(r, 60) ? 0 : sim_range(r, 1, 8);
-	wt->shrink = sim_percent(r, 70) ? 0 : sim_range(r, 1, 6);
-	wt->advance = sim_range(r, 50, 90);
-	wt->hook = sim_percent(r, 30) ? 0 : sim_range(r, 1, 40);
-	wt->op_blocks = longest[sim_below(r, ARRAY_SIZE(longest))];
-	wt->fua = sim_range(r, 0, 30);
-	wt->fill_writes = sim_percent(r, 25) ? 0 : sim_range(r, 20, 100);
-	wt->hot = sim_range(r, 0, 90);
-	wt->no_spare_memory = sim_percent(r, 30);
-	wt->no_memory = sim_percent(r, 70) ? 0 : sim_range(r, 1, 40);
-	wt->errors = sim_percent(r, 85) ? 0 : sim_range(r, 1, 40);
-	wt->patience = 1;
-	if (sim_percent(r, 30))
-		choose_busy(r, wt);
-	if (sim_percent(r, 10))
-		wt->discard = sim_range(r, 20, 60);
-	if (sim_percent(r, 15)) {
-		/* A log as long as it gets. */
-		wt->maintain = 0;
-		wt->checkpoint = 0;
-		wt->idle = 0;
-		wt->settle = sim_range(r, 0, 4);
-	}
-}
 
 /* Where trouble is likely: ends, edges of regions, tickets and windows. */
 static u64 spot_place(struct world *w, u64 blocks, u32 len)
@@ -138,8 +88,8 @@ static void shrink_image(struct world *w, struct vci_header *h)
 	static u8 block[VCI_BLOCK_SIZE];
 
 	h->nr_segments = min(h->nr_segments, sim_range(&w->rng, 10, 24));
-	if (sim_percent(&w->rng, 40))
-		h->nodes.blocks = VCI_NODE_BLOCKS * sim_range(&w->rng, 3, 16);
+	if (sim_percent(&w->rng, 50))
+		h->nodes.blocks = VCI_NODE_BLOCKS * NODES_MIN;
 	vci_header_seal(h, block);
 	sim_disk_poke(&w->cache_disk, 0, block);
 	sim_disk_poke(&w->cache_disk, vci_header_backup_addr(h->blocks), block);
@@ -150,7 +100,8 @@ static int format(struct world *w)
 	struct vci_format_params p = {
 		.layout = {
 			.type = VCI_TYPE_FIXED,
-			.segment_blocks = sim_percent(&w->rng, 60) ? 128 :
+			.segment_blocks = w->weights.small_segments ? 32 :
+					  sim_percent(&w->rng, 60) ? 128 :
 					  sim_percent(&w->rng, 50) ? 64 : 32,
 		},
 		.label = "sim",
@@ -175,27 +126,20 @@ static void cache_settled(void *ctx)
 		w->durable_appends = w->appends;
 }
 
-/* Before an activation nobody has seen what a crash left. */
-static void backing_settled(void *ctx)
-{
-	struct world *w = ctx;
-
-	if (!w->cache)
-		model_after_crash(w);
-	model_flushed(w);
-}
-
-static void world_init(struct world *w, const struct sim_options *o, u64 seed)
+static void world_init(struct world *w, const struct sim_options *o, u64 seed,
+		       struct sim_table *table)
 {
 	u64 image, backing;
 	u32 i;
 
 	memset(w, 0, sizeof(*w));
+	w->table = table;
 	w->seed = seed;
 	w->verbose = o->verbose;
 	w->max_ops = o->ops;
 	w->rng.state = seed;
 	choose_weights(w);
+	change_mode(w);
 	image = sim_percent(&w->rng, 85) ? 4096 : 4096ull * sim_range(&w->rng, 2, 8);
 	backing = choose_backing(w);
 	sim_disk_init(&w->cache_disk, &w->power, image, "cache");
@@ -206,11 +150,10 @@ static void world_init(struct world *w, const struct sim_options *o, u64 seed)
 	model_init(w);
 	w->cache_disk.settled = cache_settled;
 	w->cache_disk.ctx = w;
-	w->backing_disk.settled = backing_settled;
-	w->backing_disk.ctx = w;
 	w->buffer_blocks = VCI_UNIT_BLOCKS;
 	for (i = 0; i < FILLS; i++)
 		w->buffers[i] = calloc(VCI_BATCH_BLOCKS_MAX, VCI_BLOCK_SIZE);
+	w->stream.buffer = calloc(VCI_BATCH_BLOCKS_MAX, VCI_BLOCK_SIZE);
 	world_forget_ops(w);
 	if (format(w))
 		violation(w, "broken: vci_format()");
@@ -226,6 +169,7 @@ static void world_exit(struct world *w)
 	vci_cache_destroy(w->cache);
 	for (i = 0; i < FILLS; i++)
 		free(w->buffers[i]);
+	free(w->stream.buffer);
 	model_free(w);
 	sim_disk_destroy(&w->cache_disk);
 	sim_disk_destroy(&w->backing_disk);
@@ -247,56 +191,80 @@ static void count_stats(struct world *w)
 	w->clones += tree.clones;
 }
 
+static void power_cut(struct world *w)
+{
+	enum sim_cut a = sim_below(&w->rng, SIM_CUTS);
+	enum sim_cut b = sim_below(&w->rng, SIM_CUTS);
+
+	trace(w, "power cut: cache %u, backing %u", a, b);
+	sim_disk_power_cut(&w->cache_disk, a);
+	sim_disk_power_cut(&w->backing_disk, b);
+	check_promised_survived(w);
+	w->host_only = false;
+}
+
 static void crash(struct world *w)
 {
-	bool power = sim_percent(&w->rng, 70);
-
 	/* What it had evicted but not yet forgotten durably is not expected. */
 	if (w->cache) {
+		stream_sync(w);
 		expect_refresh(w);
 		count_stats(w);
 	}
+	table_crash(w);
 	w->power.dead = false;
 	w->power.crash_at = 0;
 	w->power.hook = NULL;
 	world_forget_ops(w);
 	vci_cache_destroy(w->cache);
 	w->cache = NULL;
+	w->closed = false;
+	w->cache_disk.fail_in = 0;
+	w->backing_disk.fail_in = 0;
+	w->backing_disk.broken = false;
 	w->crashes++;
-	if (power) {
-		enum sim_cut a = sim_below(&w->rng, SIM_CUTS);
-		enum sim_cut b = sim_below(&w->rng, SIM_CUTS);
-
-		trace(w, "power cut: cache %u, backing %u", a, b);
-		sim_disk_power_cut(&w->cache_disk, a);
-		sim_disk_power_cut(&w->backing_disk, b);
-		model_after_crash(w);
+	w->now.host_crash = false;
+	if (sim_percent(&w->rng, 70)) {
+		power_cut(w);
 	} else {
+		w->now.host_crash = w->cache_disk.nr_undo || w->backing_disk.nr_undo;
 		trace(w, "host crash");
 	}
+	order_check(w);
 }
 
-static int open_cache(struct world *w)
+/* What activation needs; @rng: for what it may not make up itself. */
+static struct vci_open_params open_params(struct world *w, struct sim_rng *rng)
 {
 	struct vci_open_params p = {
 		.cache_dev = &w->cache_disk.dev,
 		.backing_dev = &w->backing_disk.dev,
 		.backing_blocks = w->backing_disk.dev.blocks,
-		.random = sim_rand(&w->rng),
+		.random = sim_rand(rng),
+		.ordered = w->ordered,
 		.ops = &cache_ops,
 		.ctx = w,
 	};
-	const char *why = "";
-	struct vci_damage dmg;
 	u32 i;
-	int r;
 
 	for (i = 0; i < 16; i++)
-		p.modification_uuid[i] = sim_rand(&w->rng);
+		p.modification_uuid[i] = sim_rand(rng);
+	return p;
+}
+
+static int open_cache(struct world *w)
+{
+	struct vci_open_params p = open_params(w, &w->rng);
+	const char *why = "";
+	struct vci_damage dmg;
+	int r;
+
 	r = vci_cache_open(&p, &w->cache, &w->report, &dmg, &why);
 	if (r) {
 		w->cache = NULL;
-		if (!stopped(w) && !w->cache_disk.errors)
+		trace(w, "open: %d, %s: %s", r, why, vci_damage_words(dmg.number));
+		if (!stopped(w) && (r != -EIO || (!w->cache_disk.errors &&
+						  !w->backing_disk.errors)))
 			violation(w, "refused: %d, %s: %s", r, why,
 				  vci_damage_words(dmg.number));
 		return r;
@@ -304,14 +272,89 @@ static int open_cache(struct world *w)
 	w->opens++;
 	if (w->report.log_damaged)
 		violation(w, "refused: the log was taken for damaged");
-	if (w->report.dropped_all && !w->cache_disk.errors)
+	if (w->report.dropped_all && !w->cache_disk.errors && !w->backing_disk.errors)
 		violation(w, "refused: the backing device was taken for another one");
-	trace(w, "open: clean %d, %u batches, %u torn, %u marked",
+	trace(w, "open: clean %d, %u batches, %u torn, %u marked, dirty %d",
 	      w->report.was_clean, w->report.batches, w->report.torn,
-	      w->report.regions_marked);
+	      w->report.regions_marked, w->report.dirty);
+	if (w->ordered)
+		trace(w, "in order: from batch %llu on, drain %llu", w->cache->ordered_seq,
+		      w->cache->ordered_drain);
 	w->buffer_blocks = vci_cache_batch_blocks(w->cache);
 	world_forget_ops(w);
+	table_opened(w, w->report.was_clean);
 	return 0;
+}
+
+/* The cache is open, nothing is in flight: all is decided. */
+static void check_all(struct world *w)
+{
+	w->cache_disk.fail_in = 0;
+	w->backing_disk.fail_in = 0;
+	if (vci_cache_is_failed(w->cache)) {
+		if (!w->cache_disk.errors && !w->backing_disk.errors)
+			violation(w, "broken: the cache has failed");
+		if (!vci_cache_is_stuck(w->cache))
+			check_detached(w);
+		return;
+	}
+	check_expected(w);
+	check_rest(w);
+	if (!stopped(w) && !vci_cache_dirty_blocks(w->cache))
+		check_detached(w);
+	if (!stopped(w) && vci_cache_dirty_blocks(w->cache) &&
+	    !(vci_cache_header(w->cache)->flags & VCI_HDR_DIRTY))
+		violation(w, "attached: something is dirty, and the image denies it");
+	if (sim_percent(&w->rng, 12))
+		check_deep(w);
+}
+
+/*
+ * What a second activation of copies finds is what the first will find, when
+ * its log is replayed bit by bit.
+ */
+static void look_at_copy(struct world *w)
+{
+	static struct sim_rng rng = { .state = 1 };
+	struct sim_power power = { .rng = &rng };
+	struct vci_open_params p = open_params(w, &rng);
+	struct vci_open_report report;
+	struct sim_disk cache, backing;
+	const char *why = "";
+	struct vci_damage dmg;
+	struct view v = { .cache_disk = &cache, .backing_disk = &backing };
+
+	sim_disk_init(&cache, &power, w->cache_disk.dev.blocks, "copy");
+	sim_disk_init(&backing, &power, w->backing_disk.dev.blocks, "backing copy");
+	sim_disk_copy(&cache, &w->cache_disk);
+	sim_disk_copy(&backing, &w->backing_disk);
+	p.cache_dev = &cache.dev;
+	p.backing_dev = &backing.dev;
+	if (vci_cache_open(&p, &v.cache, &report, &dmg, &why))
+		violation(w, "refused: a second activation: %s", why);
+	else
+		check_recovered(w, v);
+	vci_cache_destroy(v.cache);
+	sim_disk_destroy(&cache);
+	sim_disk_destroy(&backing);
+}
+
+/* From now on the model knows what the volume holds. */
+static void look(struct world *w)
+{
+	struct view v = {
+		.cache = w->cache,
+		.cache_disk = &w->cache_disk,
+		.backing_disk = &w->backing_disk,
+	};
+
+	if (sim_percent(&w->rng, 30) && !w->cache_disk.errors && !w->backing_disk.errors) {
+		w->view = v;
+		look_at_copy(w);
+		return;
+	}
+	check_recovered(w, v);
+	check_all(w);
 }
 
 /* Opens the image, however often that is interrupted. */
@@ -333,27 +376,13 @@ static bool open_somehow(struct world *w)
 	return false;
 }
 
-/* The cache is open, nothing is in flight: all reads are decided. */
-static void check_all(struct world *w)
-{
-	w->cache_disk.fail_in = 0;
-	if (vci_cache_is_failed(w->cache)) {
-		if (!w->cache_disk.errors)
-			violation(w, "broken: the cache has failed");
-		return;
-	}
-	check_expected(w);
-	check_rest(w);
-	if (sim_percent(&w->rng, 12))
-		check_deep(w);
-}
-
 static void run_ops(struct world *w)
 {
 	u32 i, n = sim_range(&w->rng, w->max_ops / 10 + 1, w->max_ops);
 
 	n *= w->weights.patience;
-
+	if (sim_percent(&w->rng, w->weights.brief))
+		n = sim_range(&w->rng, 1, BRIEF_STEPS);
 	w->power.hook = world_hook;
 	/* Nodes are then written one by one: more happens between two. */
 	vci_alloc_fail_optional = w->weights.no_spare_memory;
@@ -367,65 +396,90 @@ static void crash_in_work(struct world *w)
 {
 	w->power.crash_at = w->power.io + sim_range(&w->rng, 1, 60);
 	w->power.hook = world_hook;
-	w->in_writer = true;
-	if (sim_below(&w->rng, 2))
-		(void)!vci_cache_checkpoint(w->cache);
-	else
-		(void)!vci_cache_maintain(w->cache, true);
-	w->in_writer = false;
+	writer_work(w);
 	w->power.hook = NULL;
+}
+
+static void closed(struct world *w)
+{
+	w->closes++;
+	w->power.crash_at = 0;
+	expect_refresh(w);
+	count_stats(w);
+	w->closed_dirty = vci_cache_dirty_blocks(w->cache);
+	vci_cache_destroy(w->cache);
+	w->cache = NULL;
+	w->closed = true;
+	w->now.suspended = true;
+	model_at_rest(w);
+	if (sim_percent(&w->rng, 25))
+		check_image(w);
 }
 
 static void close_cache(struct world *w)
 {
 	int r;
 
-	world_finish_ops(w);
-	if (!stopped(w) && sim_percent(&w->rng, 50))
+	if (!world_finish_ops(w))
+		return;
+	if (sim_percent(&w->rng, 50))
 		check_all(w);
 	if (stopped(w))
 		return;
+	w->now.suspended = true;
 	r = vci_cache_close(w->cache);
 	trace(w, "close: %d", r);
-	if (stopped(w))
-		return;
-	if (r && w->cache_disk.errors)
-		return;
-	if (r) {
-		violation(w, "broken: vci_cache_close returned %d", r);
-		return;
+	if (!stopped(w) && !unexpected(w, "vci_cache_close", r) && !r)
+		closed(w);
+}
+
+static void plan_errors(struct world *w)
+{
+	if (sim_percent(&w->rng, w->weights.errors)) {
+		if (sim_percent(&w->rng, 50))
+			w->cache_disk.fail_in = sim_range(&w->rng, 1, 60);
+		else
+			w->stream.fail_in = sim_range(&w->rng, 1, 12);
+		w->cache_disk.fail_for_good = sim_below(&w->rng, 2);
 	}
-	w->closes++;
-	w->power.crash_at = 0;
-	expect_refresh(w);
-	count_stats(w);
-	vci_cache_destroy(w->cache);
-	w->cache = NULL;
-	model_at_rest(w);
-	if (sim_percent(&w->rng, 25))
-		check_image(w);
+	if (sim_percent(&w->rng, w->weights.backing_errors)) {
+		w->backing_disk.fail_in = sim_range(&w->rng, 1, 60);
+		w->backing_disk.fail_for_good = sim_percent(&w->rng, 30);
+	}
+}
+
+/* With nothing dirty, what is to be followed can be followed. */
+static void begin_in_order(struct world *w)
+{
+	if (!w->ordered)
+		return;
+	if (sim_percent(&w->rng, 50))
+		quiet_message(w);
+	if (!w->violation[0])
+		order_begin(w);
 }
 
 static void round_of(struct world *w)
 {
+	bool late;
+
 	if (!open_somehow(w))
 		return;
-	model_after_crash(w);
-	model_flushed(w);
-	/* To look everywhere is to replay everything: not always at once. */
-	if (sim_percent(&w->rng, 60))
-		check_all(w);
+	look(w);
 	if (w->violation[0])
 		return;
 	expect_all(w);
-	if (sim_percent(&w->rng, w->weights.errors)) {
-		w->cache_disk.fail_in = sim_range(&w->rng, 1, 60);
-		w->cache_disk.fail_for_good = sim_below(&w->rng, 2);
-	}
-	w->power.crash_at = w->power.io +
+	begin_in_order(w);
+	if (w->violation[0])
+		return;
+	plan_errors(w);
+	late = sim_percent(&w->rng, w->weights.late);
+	w->power.crash_at = late ? 0 : w->power.io +
 		sim_range(&w->rng, 1, w->max_ops * w->weights.patience);
 	run_ops(w);
-	if (!stopped(w) && sim_percent(&w->rng, 30))
+	if (!stopped(w) && late)
+		crash_in_work(w);
+	else if (!stopped(w) && sim_percent(&w->rng, 30))
 		close_cache(w);
 	else if (!stopped(w) && sim_percent(&w->rng, 60))
 		crash_in_work(w);
@@ -435,18 +489,28 @@ static void round_of(struct world *w)
 		crash(w);
 }
 
-void sim_history(struct sim_result *res, const struct sim_options *o, u64 seed)
+/* A device that takes no more writes: what was dirty is lost with it. */
+static void replace_cache_device(struct world *w)
 {
-	static struct world *w;
-	u32 i;
+	u64 blocks = w->cache_disk.dev.blocks;
 
-	if (!w)
-		w = malloc(sizeof(*w));
-	assert(w);
-	world_init(w, o, seed);
-	/* A device that takes no more writes is replaced. */
-	for (i = 0; i < ROUNDS && !w->violation[0] && !w->cache_disk.broken; i++)
-		round_of(w);
+	trace(w, "a new cache device");
+	w->power.crash_at = 0;
+	sim_disk_destroy(&w->cache_disk);
+	sim_disk_init(&w->cache_disk, &w->power, blocks, "cache");
+	w->cache_disk.settled = cache_settled;
+	w->cache_disk.ctx = w;
+	/* The power is cycled: what was on its way to the backing device is. */
+	sim_disk_power_cut(&w->backing_disk, SIM_CUT_KEEP_ALL);
+	model_rebase(w);
+	w->closed = false;
+	w->host_only = false;
+	if (format(w))
+		violation(w, "broken: vci_format()");
+}
+
+static void add_counters(struct sim_result *res, const struct world *w)
+{
 	res->crashes += w->crashes;
 	res->opens += w->opens;
 	res->closes += w->closes;
@@ -461,6 +525,36 @@ void sim_history(struct sim_result *res, const struct sim_options *o, u64 seed)
 	res->stale += w->stale;
 	res->full_appends += w->full_appends;
 	res->clones += w->clones;
+	res->writes_logged += w->writes_logged;
+	res->dirty_hits += w->dirty_hits;
+	res->met_dirty += w->met_dirty;
+	res->written_back += w->written_back;
+	res->messages += w->messages;
+	res->failed_ops += w->failed_ops;
+	res->wedged += w->wedged;
+	if (!res->histories || w->ops_done < res->min_ops)
+		res->min_ops = w->ops_done;
+}
+
+/* One image, over as many crashes as it takes. */
+void sim_history(struct sim_result *res, const struct sim_options *o, u64 seed)
+{
+	u32 i, rounds = o->rounds ? o->rounds : ROUNDS_MAX;
+	static struct world *w;
+
+	if (!w)
+		w = malloc(sizeof(*w));
+	assert(w);
+	world_init(w, o, seed, &res->table);
+	for (i = 0; i < rounds && !w->violation[0]; i++) {
+		if (i >= ROUNDS && w->ops_done >= OPS_MIN)
+			break;
+		round_of(w);
+		if (w->cache_disk.broken && !w->violation[0])
+			replace_cache_device(w);
+	}
+	res->rounds = i;
+	add_counters(res, w);
 	res->failed = w->violation[0];
 	snprintf(res->violation, sizeof(res->violation), "%s", w->violation);
 	world_exit(w);

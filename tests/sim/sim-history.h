@@ -11,16 +11,22 @@ struct sim_options {
 	u64 seed;
 	u64 count;		/* crashes; 0: no limit */
 	unsigned int ops;	/* steps between two crashes, at most */
+	unsigned int rounds;	/* crashes and closes of one image, at most; 0: as chosen */
 	unsigned int seconds;	/* 0: no limit */
 	unsigned int jobs;
 	bool verbose;
 	bool tap;
+	bool shrink;
 };
 
 struct sim_result {
 	u64 histories, crashes, opens, closes, ops, verified, hits, misses, io;
 	u64 batches, checkpoints, evicted, stale, full_appends, clones;
+	u64 writes_logged, dirty_hits, met_dirty, written_back, messages, failed_ops, wedged;
+	u64 min_ops;		/* operations of the shortest history */
+	u64 rounds;
 	u64 last_seed;
+	struct sim_table table;
 	bool failed;
 	char violation[256];
 };

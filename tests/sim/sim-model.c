@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The model: which versions of a sector a read may return; see sim-world.h.
+ * The model: which versions of a sector may be seen, and when; see sim-world.h.
  */
 #include <stdarg.h>
 
@@ -55,15 +55,19 @@ void model_fill_data(u8 *data, u64 off, u32 blocks, u32 version)
 }
 
 /* Which version of the sector is this?  False: none. */
-static bool version_of(const u8 *data, u64 off, u32 *version)
+bool model_version_of(const u8 *data, u64 off, u32 *version)
 {
 	u64 p[WORDS];
 	u32 i;
 
 	memcpy(p, data, sizeof(p));
 	*version = p[1] >> 32;
-	if (!p[1])
-		return !memchr_inv(data, 0, 512);
+	if (!p[1]) {
+		for (i = 0; i < WORDS; i++)
+			if (p[i])
+				return false;
+		return true;
+	}
 	if (p[0] != off || (u32)p[1] != (u32)TAG || !*version)
 		return false;
 	for (i = 2; i < WORDS; i++)
@@ -72,15 +76,15 @@ static bool version_of(const u8 *data, u64 off, u32 *version)
 	return true;
 }
 
-/* ---- versions ---- */
+/* ---- life ---- */
 
 void model_init(struct world *w)
 {
 	u32 s, i;
 
-	w->max_acked = 4096;
-	w->acked = calloc(w->max_acked, sizeof(*w->acked));
-	assert(w->acked);
+	w->max_written = 4096;
+	w->written = calloc(w->max_written, sizeof(*w->written));
+	assert(w->written);
 	w->last_version = 1;
 	w->base_version = 2;
 	w->nr_sectors = 0;
@@ -94,8 +98,8 @@ void model_init(struct world *w)
 
 void model_free(struct world *w)
 {
-	free(w->acked);
-	w->acked = NULL;
+	free(w->written);
+	w->written = NULL;
 }
 
 int model_index(const struct world *w, u64 off)
@@ -108,72 +112,230 @@ int model_index(const struct world *w, u64 off)
 	return -1;
 }
 
-u32 model_new_version(struct world *w)
+/* ---- versions ---- */
+
+u32 model_new_version(struct world *w, bool fua)
 {
 	u32 n = ++w->last_version - w->base_version;
 
-	if (n >= w->max_acked) {
-		w->acked = realloc(w->acked, 2 * w->max_acked * sizeof(*w->acked));
-		assert(w->acked);
-		w->max_acked *= 2;
+	if (n >= w->max_written) {
+		w->written = realloc(w->written, 2 * w->max_written * sizeof(*w->written));
+		assert(w->written);
+		w->max_written *= 2;
 	}
-	w->acked[n] = 0;
+	w->written[n] = (struct written) { .began = w->clock, .fua = fua };
 	return w->last_version;
 }
 
 void model_ack(struct world *w, u32 version)
 {
-	w->acked[version - w->base_version] = ++w->clock;
+	w->written[version - w->base_version].acked = ++w->clock;
+}
+
+/* What is known of a write; of those before the last crash, that they were. */
+struct written model_written(const struct world *w, u32 version)
+{
+	static const struct written before = { .acked = 1 };
+
+	return version < w->base_version ? before : w->written[version - w->base_version];
 }
 
 /* When was the write acknowledged?  0: not yet. */
 static u32 acked_at(const struct world *w, u32 version)
 {
-	return version < w->base_version ? 1 : w->acked[version - w->base_version];
+	return model_written(w, version).acked;
 }
 
-/* The backing device holds write @version now; @zero: as zeros. */
-void model_apply(struct world *w, u64 off, u32 blocks, u32 version, bool zero,
-		 bool durable)
+/* The oldest number of a version of which past[] still knows. */
+u32 model_oldest(const struct sector *s)
+{
+	return s->next_past > RING ? s->next_past - RING : 0;
+}
+
+struct past *model_past(struct sector *s, u32 i)
+{
+	return &s->past[i % RING];
+}
+
+/* Nothing is in flight: what was overwritten may not be seen again. */
+void model_at_rest(struct world *w)
+{
+	w->base_version = w->last_version + 1;
+	w->clock = 1;
+}
+
+/* Somebody begins to write there: no mapping is expected any more. */
+void model_begin_write(struct world *w, u64 off, u64 blocks)
 {
 	u32 i;
 
-	for (i = 0; i < blocks; i++) {
-		int n = model_index(w, off + i);
-		struct sector *s;
+	for (i = 0; i < w->nr_sectors; i++) {
+		struct sector *s = &w->sectors[i];
 
-		if (n < 0)
-			continue;
-		s = &w->sectors[n];
-		s->past[s->next_past++ % RING] = (struct past) { s->version, version };
-		s->version = zero ? 0 : version;
-		if (durable)
-			s->durable = s->next_past;
+		if (s->off - off < blocks) {
+			s->appended = 0;
+			s->began = true;
+			s->detached = false;
+		}
 	}
 }
 
-static bool may_return(const struct world *w, const struct sector *s, u32 version,
-		       u32 began)
+static void overwrite(struct world *w, struct sector *s, u32 version, u32 by, bool log)
+{
+	*model_past(s, s->next_past++) = (struct past) {
+		.version = s->version,
+		.by = by,
+		.at = w->clock,
+		.log = log,
+	};
+	s->version = version;
+}
+
+/* A write to the log was mapped. */
+void model_logged(struct world *w, u64 off, u32 blocks, u32 version)
 {
 	u32 i;
 
+	w->clock++;
+	for (i = 0; i < blocks; i++) {
+		int n = model_index(w, off + i);
+
+		assert(n >= 0);
+		overwrite(w, &w->sectors[n], version, version, true);
+	}
+}
+
+/* @s was overwritten by a write to the log since @began: by which first? */
+static bool dirty_since(struct sector *s, u32 began, u32 *i)
+{
+	for (*i = model_oldest(s); *i < s->next_past; ++*i)
+		if (model_past(s, *i)->log && model_past(s, *i)->at > began)
+			return true;
+	return false;
+}
+
+/* As if it had come just before past(@i). */
+static void insert(struct world *w, struct sector *s, u32 i, u32 version, u32 by)
+{
+	u32 k;
+
+	for (k = s->next_past++; k > i; k--)
+		*model_past(s, k) = *model_past(s, k - 1);
+	model_past(s, i + 1)->version = version;
+	/* With a full ring it may be forgotten at once. */
+	if (i >= model_oldest(s)) {
+		model_past(s, i)->by = by;
+		model_past(s, i)->at = w->clock;
+		model_past(s, i)->log = false;
+	}
+	if (s->durable > i)
+		s->durable++;
+}
+
+static void pass_sector(struct world *w, struct sector *s, const struct op *op, bool zero)
+{
+	u32 i, version = zero ? 0 : op->version;
+
+	if (dirty_since(s, op->began, &i))
+		insert(w, s, i, version, op->version);
+	else
+		overwrite(w, s, version, op->version, false);
+}
+
+/* A write past the log, or a discard, is on the backing device. */
+void model_passed(struct world *w, const struct op *op, bool zero)
+{
+	u32 i;
+
+	w->clock++;
+	for (i = 0; i < op->blocks; i++) {
+		int n = model_index(w, op->off + i);
+
+		assert(n >= 0);
+		pass_sector(w, &w->sectors[n], op, zero);
+	}
+}
+
+/* It failed, so it may have reached any sector: only now that is known. */
+void model_pass_failed(struct world *w, const struct op *op, bool zero)
+{
+	u32 i, version;
+
+	w->clock++;
+	for (i = 0; i < op->blocks; i++) {
+		u64 off = op->off + i;
+
+		if (model_version_of(sim_disk_peek(&w->backing_disk, off), off, &version) &&
+		    version == (zero ? 0 : op->version))
+			pass_sector(w, &w->sectors[model_index(w, off)], op, zero);
+	}
+	model_ack(w, op->version);
+}
+
+/* ---- durability ---- */
+
+/* The newest version that was acknowledged by then, as far as is known. */
+static u32 newest_acked(const struct world *w, struct sector *s, u32 then)
+{
+	u32 k, t;
+
+	for (k = s->next_past; k > model_oldest(s); k--) {
+		t = acked_at(w, model_past(s, k - 1)->by);
+		if (t && t <= then)
+			return k;
+	}
+	return 0;
+}
+
+/* A FLUSH of both devices completed that began at @began. */
+void model_flushed(struct world *w, u32 began)
+{
+	u32 i;
+
+	order_flushed(w, began, ++w->clock);
+	for (i = 0; i < w->nr_sectors; i++) {
+		struct sector *s = &w->sectors[i];
+
+		s->durable = max(s->durable, newest_acked(w, s, began));
+	}
+}
+
+/* A FUA write is acknowledged. */
+void model_ack_fua(struct world *w, const struct op *op)
+{
+	u32 i, k;
+
+	for (i = 0; i < op->blocks; i++) {
+		struct sector *s = &w->sectors[model_index(w, op->off + i)];
+
+		for (k = s->next_past; k > model_oldest(s); k--)
+			if (model_past(s, k - 1)->by == op->version)
+				break;
+		if (k > model_oldest(s))
+			s->durable = max(s->durable, k);
+	}
+}
+
+/* ---- reads ---- */
+
+static bool may_return(const struct world *w, struct sector *s, u32 version, u32 began)
+{
+	u32 i, t;
+
 	if (version == s->version)
 		return true;
-	for (i = 0; i < min(RING, s->next_past); i++) {
-		const struct past *p = &s->past[i];
-		u32 t;
-
-		if (p->version != version)
+	for (i = model_oldest(s); i < s->next_past; i++) {
+		if (model_past(s, i)->version != version)
 			continue;
-		t = acked_at(w, p->by);
+		t = acked_at(w, model_past(s, i)->by);
 		if (!t || t > began)
 			return true;
 	}
 	if (s->next_past <= RING)
 		return false;
 	/* Older ones were forgotten: the read may be as old. */
-	i = acked_at(w, s->past[s->next_past % RING].by);
-	return !i || i > began;
+	t = acked_at(w, model_past(s, model_oldest(s))->by);
+	return !t || t > began;
 }
 
 /* @data was read from @off by a read that began at @began. */
@@ -181,10 +343,11 @@ bool model_check_read(struct world *w, u64 off, u32 blocks, const u8 *data, u32 
 {
 	u32 i, version;
 
+	stream_sync(w);
 	for (i = 0; i < blocks; i++) {
 		int n = model_index(w, off + i);
 
-		if (!version_of(data + i * 512, off + i, &version)) {
+		if (!model_version_of(data + i * 512, off + i, &version)) {
 			violation(w, "foreign: sector %llu returned what was never written there",
 				  off + i);
 			return false;
@@ -203,71 +366,66 @@ bool model_check_read(struct world *w, u64 off, u32 blocks, const u8 *data, u32 
 	return true;
 }
 
-/* A flush of the backing device completed. */
-void model_flushed(struct world *w)
+/* ---- crashes ---- */
+
+static bool may_survive(const struct world *w, struct sector *s, u32 version)
 {
-	u32 i;
+	u32 k = s->next_past, floor = s->durable;
 
-	for (i = 0; i < w->nr_sectors; i++)
-		w->sectors[i].durable = w->sectors[i].next_past;
-}
-
-/* Nothing is in flight: what was overwritten may not be seen again. */
-void model_at_rest(struct world *w)
-{
-	w->base_version = w->last_version + 1;
-	w->clock = 1;
-}
-
-/* May the backing device hold @version of the sector after a crash? */
-static bool may_survive(const struct world *w, const struct sector *s, u32 version)
-{
-	u32 k = s->next_past;
-
+	/* A host crash loses nothing that was acknowledged. */
+	if (w->host_only)
+		floor = max(floor, newest_acked(w, s, U32_MAX));
 	if (version == s->version)
 		return true;
-	/* A write or discard that was in flight, and reached the disk in part. */
+	/* A write or discard that was in flight, and is there in part. */
 	if (version ? !acked_at(w, version) : w->discard_in_flight)
 		return true;
 	/* What a write replaced that is not durable; if the ring knows them all. */
-	if (k - s->durable > RING)
+	if (k - floor > RING)
 		return true;
-	while (k > s->durable)
-		if (s->past[--k % RING].version == version)
+	while (k > floor)
+		if (model_past(s, --k)->version == version)
 			return true;
 	return false;
 }
 
 /*
- * After a crash the backing device decides: what it holds now is the content
- * from now on, if it is not older than what was durable (law 1).
+ * The first look at a sector after an activation: @data is its content from now
+ * on, if it may be.
  */
-void model_after_crash(struct world *w)
+void model_recovered(struct world *w, struct sector *s, const u8 *data)
+{
+	u32 version;
+
+	if (!model_version_of(data, s->off, &version))
+		violation(w, "foreign: sector %llu after an activation", s->off);
+	else if (w->closed && version != s->version)
+		violation(w, "stale: sector %llu has version %u after a clean close, not %u",
+			  s->off, version, s->version);
+	else if (!may_survive(w, s, version))
+		violation(w, "stale: sector %llu has version %u after the crash, not %u (%u in the ring, %u durable)",
+			  s->off, version, s->version, s->next_past, s->durable);
+	s->version = version;
+	s->durable = 0;
+	s->next_past = 0;
+	s->detached = false;
+}
+
+/* The cache device is gone with all that was dirty: the backing device decides. */
+void model_rebase(struct world *w)
 {
 	u32 i, version;
 
 	for (i = 0; i < w->nr_sectors; i++) {
 		struct sector *s = &w->sectors[i];
 
-		if (!version_of(sim_disk_peek(&w->backing_disk, s->off), s->off, &version))
+		if (!model_version_of(sim_disk_peek(&w->backing_disk, s->off), s->off, &version))
 			violation(w, "foreign: sector %llu on the backing device", s->off);
-		else if (!may_survive(w, s, version))
-			violation(w, "stale: backing sector %llu has version %u after the crash, not %u",
-				  s->off, version, s->version);
 		s->version = version;
 		s->durable = 0;
 		s->next_past = 0;
+		s->appended = 0;
+		s->detached = false;
 	}
-	w->discard_in_flight = false;
 	model_at_rest(w);
-}
-
-/* Somebody writes there: no mapping is expected any more. */
-void model_unmap(struct world *w, u64 off, u64 blocks)
-{
-	u32 i;
-
-	for (i = 0; i < w->nr_sectors; i++)
-		if (w->sectors[i].off - off < blocks)
-			w->sectors[i].appended = 0;
 }

@@ -1,63 +1,70 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Users and the writer: what the kernel's shell does, in steps.
+ * Users: what the kernel's shell does with reads, writes, discards and flushes,
+ * in steps.
  */
 #include "sim-world.h"
 #include "vci-cache-internal.h"
 
 #define HOOK_DEPTH_MAX	3u
 #define HOOK_STEPS_MAX	4u
+/* Steps without progress after which nobody is thought to make any. */
+#define STEPS_MAX	20000u
+/* Times the log may be found full in a row, though room was made. */
+#define FULL_MAX	20u
 
-/* ---- I/O of the users themselves ---- */
+/* ---- what all need ---- */
 
-static int user_read(struct world *w, struct sim_disk *d, u64 addr, u32 blocks, void *data)
+/* I/O of the users themselves: no I/O of the core, so nobody else goes on. */
+int user_io(struct world *w, struct sim_disk *d, u64 addr, u32 blocks, void *data,
+	    bool write, unsigned int flags)
 {
 	bool old = w->power.in_hook_io;
 	int r;
 
 	w->power.in_hook_io = true;
-	r = vci_read(&d->dev, addr, blocks, data);
+	r = write ? vci_write(&d->dev, addr, blocks, data, flags) :
+		    vci_read(&d->dev, addr, blocks, data);
 	w->power.in_hook_io = old;
 	return r;
 }
 
-static int user_write(struct world *w, u64 off, u32 blocks, const void *data,
-		      unsigned int flags)
+static int user_flush(struct world *w, struct sim_disk *d)
 {
 	bool old = w->power.in_hook_io;
 	int r;
 
 	w->power.in_hook_io = true;
-	r = vci_write(&w->backing_disk.dev, off, blocks, data, flags);
-	w->power.in_hook_io = old;
-	return r;
-}
-
-static int user_flush(struct world *w)
-{
-	bool old = w->power.in_hook_io;
-	int r;
-
-	w->power.in_hook_io = true;
-	r = vci_flush(&w->backing_disk.dev);
+	r = vci_flush(&d->dev);
 	w->power.in_hook_io = old;
 	return r;
 }
 
 /* A mutex of the core is held: whoever wants it would wait. */
-static bool core_locked(const struct world *w)
+bool core_locked(const struct world *w)
 {
 	return w->cache->intent.lock.held || w->cache->header_lock.held ||
 	       w->cache->redo.lock.held;
 }
 
-/* A failure that no power cut explains. */
-static bool unexpected(struct world *w, const char *what, int r)
+/* A failure that neither a power cut nor an error of a device explains. */
+bool unexpected(struct world *w, const char *what, int r)
 {
-	if (!r || stopped(w) || w->cache_disk.errors || (r == -ENOMEM && w->no_memory))
+	if (!r || stopped(w) || w->cache_disk.errors || w->backing_disk.errors ||
+	    (r == -ENOMEM && w->no_memory))
 		return false;
 	violation(w, "broken: %s returned %d", what, r);
 	return true;
+}
+
+/* It ends with an error.  A write may be seen or not, until the next crash. */
+void op_failed(struct world *w, struct op *op)
+{
+	trace(w, "operation %d on %llu+%u fails", op->kind, op->off, op->blocks);
+	if (!stopped(w) && !w->cache_disk.errors && !w->backing_disk.errors)
+		violation(w, "broken: an operation failed, and no device did");
+	w->failed_ops++;
+	op->kind = OP_NONE;
 }
 
 /* ---- reads ---- */
@@ -68,30 +75,41 @@ static void read_begin(struct world *w, struct op *op)
 	int r;
 
 	op->began = w->clock;
-	if (vci_cache_is_failed(w->cache)) {
-		op->piece = op->blocks;
-		op->has_ticket = false;
-		op->phase = PH_MISS;
-		return;
-	}
 	r = vci_cache_lookup(w->cache, op->off, op->blocks, &res);
 	if (r == -EAGAIN) {
 		op->phase = PH_LOAD;
 		return;
 	}
-	if (unexpected(w, "vci_cache_lookup", r))
+	if (r && vci_cache_is_failed(w->cache)) {
+		/* Nobody knows what is dirty, unless nothing is. */
+		if (vci_cache_is_stuck(w->cache)) {
+			op_failed(w, op);
+			return;
+		}
+		op->piece = op->blocks;
+		op->has_ticket = false;
+		op->phase = PH_MISS;
+		return;
+	}
+	if (unexpected(w, "vci_cache_lookup", r) || r)
 		return;
 	op->piece = min(op->blocks, res.e.blocks);
-	if (res.mapped) {
+	op->dirty = res.mapped && res.e.flags & VCI_EXT_DIRTY;
+	op->has_ticket = false;
+	op->phase = PH_MISS;
+	if (res.mapped && (op->dirty || (w->mode != MODE_PASSTHROUGH &&
+					 !vci_cache_is_failed(w->cache)))) {
 		op->addr = res.e.addr;
 		op->wait = sim_percent(&w->rng, 10) ? sim_below(&w->rng, 500) : 0;
 		op->phase = PH_HIT;
 		w->hits++;
+		w->dirty_hits += op->dirty;
 		return;
 	}
-	op->has_ticket = vci_ticket_take(w->cache, op->off, op->piece, &op->ticket);
-	op->phase = PH_MISS;
 	w->misses++;
+	if (!res.mapped && w->mode != MODE_PASSTHROUGH && !vci_cache_is_failed(w->cache))
+		op->has_ticket = vci_ticket_take(w->cache, op->off, op->piece,
+						 &op->ticket);
 }
 
 static void read_next(struct op *op)
@@ -105,21 +123,26 @@ static void read_next(struct op *op)
 
 static void read_hit(struct world *w, struct op *op)
 {
-	if (user_read(w, &w->cache_disk, op->addr, op->piece, op->data)) {
+	if (user_io(w, &w->cache_disk, op->addr, op->piece, op->data, false, 0)) {
 		/* Clean data: from the backing device then. */
-		op->has_ticket = false;
+		if (op->dirty && !stopped(w))
+			op_failed(w, op);
 		op->phase = PH_MISS;
 		return;
 	}
 	if (!model_check_read(w, op->off, op->piece, op->data, op->began))
-		trace(w, "hit of %llu+%u at %llu", op->off, op->piece, op->addr);
+		trace(w, "hit of %llu+%u at %llu, dirty %d", op->off, op->piece,
+		      op->addr, op->dirty);
 	read_next(op);
 }
 
 static void read_miss(struct world *w, struct op *op)
 {
-	if (user_read(w, &w->backing_disk, op->off, op->piece, op->data))
+	if (user_io(w, &w->backing_disk, op->off, op->piece, op->data, false, 0)) {
+		if (!stopped(w))
+			op_failed(w, op);
 		return;
+	}
 	if (!model_check_read(w, op->off, op->piece, op->data, op->began))
 		trace(w, "miss of %llu+%u", op->off, op->piece);
 	op->done = 0;
@@ -139,7 +162,7 @@ static void fill_end(struct op *op)
 }
 
 /* Another fill takes over; the old one waits for what is pending. */
-static void rotate_fills(struct world *w)
+void rotate_fills(struct world *w)
 {
 	u32 i;
 
@@ -192,20 +215,57 @@ static void fill_commit(struct world *w, struct op *op)
 
 /* ---- writes and discards ---- */
 
+static void to_log(struct world *w, struct op *op)
+{
+	op->phase = PH_LOG;
+	op->done = 0;
+	op->queued = ++w->clock;
+}
+
 static void write_begin(struct world *w, struct op *op)
 {
-	u64 off = op->kind == OP_DISCARD ? op->wide_off : op->off;
-	u64 blocks = op->kind == OP_DISCARD ? op->wide_blocks : op->blocks;
+	bool write = op->kind == OP_WRITE;
+	u64 off = write ? op->off : op->wide_off;
+	u64 blocks = write ? op->blocks : op->wide_blocks;
 	int r;
 
-	op->version = model_new_version(w);
+	op->version = model_new_version(w, write && op->fua);
+	op->began = w->clock;
+	op->mode = w->mode;
 	op->piece = op->blocks;
 	op->done = 0;
+	model_fill_data(op->data, op->off, op->blocks, op->version);
+	model_begin_write(w, off, blocks);
+	if (vci_cache_is_stuck(w->cache)) {
+		op_failed(w, op);
+		return;
+	}
+	if (write && w->mode == MODE_WRITEBACK && !vci_cache_is_failed(w->cache)) {
+		trace(w, "write %u of %llu+%llu goes to the log", op->version, off, blocks);
+		to_log(w, op);
+		return;
+	}
 	r = vci_write_begin(w->cache, &op->w, off, blocks);
-	model_unmap(w, off, blocks);
-	trace(w, "%s %u of %llu+%llu begins: %d",
-	      op->kind == OP_WRITE ? "write" : "discard", op->version, off, blocks, r);
+	trace(w, "%s %u of %llu+%llu begins: %d", write ? "write" : "discard",
+	      op->version, off, blocks, r);
 	op->phase = r ? PH_PREPARE : PH_SUBMIT;
+	if (r && r != -EAGAIN)
+		unexpected(w, "vci_write_begin", r);
+}
+
+/* O2: something there is dirty. */
+static void met_dirty(struct world *w, struct op *op)
+{
+	trace(w, "write %u met dirty data", op->version);
+	w->met_dirty++;
+	w->now.met_dirty++;
+	vci_write_end(w->cache, &op->w, NULL);
+	if (op->kind == OP_WRITE) {
+		to_log(w, op);
+		return;
+	}
+	model_ack(w, op->version);
+	op->kind = OP_NONE;
 }
 
 static void write_prepare(struct world *w, struct op *op)
@@ -217,24 +277,42 @@ static void write_prepare(struct world *w, struct op *op)
 	op->busy = true;
 	r = vci_write_prepare(w->cache, &op->w);
 	op->busy = false;
-	model_unmap(w, op->w.off, op->w.blocks);
+	model_begin_write(w, op->w.off, op->w.blocks);
+	if (r == -EEXIST && !stopped(w)) {
+		met_dirty(w, op);
+		return;
+	}
 	if (unexpected(w, "vci_write_prepare", r) || stopped(w))
 		return;
 	/* As the shell does: again, or not at all, unless the cache has failed. */
-	if (!r || vci_cache_is_failed(w->cache))
+	if (r && vci_cache_is_stuck(w->cache)) {
+		vci_write_end(w->cache, &op->w, NULL);
+		op_failed(w, op);
+	} else if (!r || vci_cache_is_failed(w->cache)) {
 		op->phase = PH_SUBMIT;
+	}
+}
+
+static void pass_failed(struct world *w, struct op *op)
+{
+	if (stopped(w))
+		return;
+	model_pass_failed(w, op, op->kind == OP_DISCARD);
+	vci_write_end(w->cache, &op->w, NULL);
+	op_failed(w, op);
 }
 
 static void discard_submit(struct world *w, struct op *op)
 {
-	static const u8 zeros[OP_BLOCKS_MAX * 512];
+	static u8 zeros[OP_BLOCKS_MAX * 512];
 
-	if (op->zeroes) {
-		if (user_write(w, op->off, op->blocks, zeros, 0))
-			return;
-		model_apply(w, op->off, op->blocks, op->version, true, false);
-	}
 	op->phase = PH_END;
+	if (!op->zeroes)
+		return;
+	if (user_io(w, &w->backing_disk, op->off, op->blocks, zeros, true, 0))
+		pass_failed(w, op);
+	else
+		model_passed(w, op, true);
 }
 
 static void write_submit(struct world *w, struct op *op)
@@ -244,10 +322,12 @@ static void write_submit(struct world *w, struct op *op)
 		discard_submit(w, op);
 		return;
 	}
-	model_fill_data(op->data, op->off, op->blocks, op->version);
-	if (user_write(w, op->off, op->blocks, op->data, op->fua ? VCI_IO_FUA : 0))
+	if (user_io(w, &w->backing_disk, op->off, op->blocks, op->data, true,
+		    op->fua ? VCI_IO_FUA : 0)) {
+		pass_failed(w, op);
 		return;
-	model_apply(w, op->off, op->blocks, op->version, false, op->fua);
+	}
+	model_passed(w, op, false);
 	trace(w, "write %u of %llu+%u is on the backing device", op->version, op->off,
 	      op->blocks);
 	op->phase = PH_END;
@@ -255,9 +335,12 @@ static void write_submit(struct world *w, struct op *op)
 
 static void write_end(struct world *w, struct op *op)
 {
-	bool fill = op->kind == OP_WRITE && sim_percent(&w->rng, w->weights.fill_writes);
+	bool fill = op->kind == OP_WRITE && w->mode == MODE_WRITETHROUGH &&
+		    sim_percent(&w->rng, w->weights.fill_writes);
 
 	op->has_ticket = vci_write_end(w->cache, &op->w, fill ? &op->ticket : NULL);
+	if (op->kind == OP_WRITE && op->fua)
+		model_ack_fua(w, op);
 	model_ack(w, op->version);
 	trace(w, "write %u ends, %s ticket", op->version, op->has_ticket ? "a" : "no");
 	op->phase = PH_RESERVE;
@@ -265,7 +348,62 @@ static void write_end(struct world *w, struct op *op)
 		op->kind = OP_NONE;
 }
 
+/* ---- flushes ---- */
+
+static void flush_begin(struct world *w, struct op *op)
+{
+	op->began = w->clock;
+	op->mode = w->mode;
+	op->need[0] = vci_flush_cache_begin(w->cache, &op->token[0]);
+	op->need[1] = vci_flush_backing_begin(w->cache, &op->token[1]);
+	op->wait = 0;
+	op->flushed[0] = false;
+	op->flushed[1] = false;
+	trace(w, "flush: cache %d, backing %d", op->need[0], op->need[1]);
+	op->phase = PH_FLUSH;
+}
+
+static void flush_go_on(struct world *w, struct op *op)
+{
+	u32 i = sim_below(&w->rng, 2);
+
+	if (vci_cache_is_stuck(w->cache)) {
+		op_failed(w, op);
+		return;
+	}
+	i = op->need[i] ? i : !i;
+	if (!op->need[i]) {
+		trace(w, "flush of %u completes", op->began);
+		model_flushed(w, op->began);
+		op->kind = OP_NONE;
+		return;
+	}
+	/* What completes between these two isn't part of it. */
+	if (!op->flushed[i]) {
+		op->flushed[i] = true;
+		op->wait = sim_percent(&w->rng, 30) ? sim_below(&w->rng, 50) : 0;
+		if (user_flush(w, i ? &w->backing_disk : &w->cache_disk) && !stopped(w))
+			op_failed(w, op);
+		return;
+	}
+	if (i)
+		vci_flush_backing_end(w->cache, &op->token[1]);
+	else
+		vci_flush_cache_end(w->cache, &op->token[0]);
+	op->need[i] = false;
+}
+
 /* ---- one step of an operation ---- */
+
+static void begin(struct world *w, struct op *op)
+{
+	if (op->kind == OP_READ)
+		read_begin(w, op);
+	else if (op->kind == OP_FLUSH)
+		flush_begin(w, op);
+	else
+		write_begin(w, op);
+}
 
 static void load(struct world *w, struct op *op)
 {
@@ -284,10 +422,7 @@ static void advance(struct world *w, struct op *op)
 {
 	switch (op->phase) {
 	case PH_BEGIN:
-		if (op->kind == OP_READ)
-			read_begin(w, op);
-		else
-			write_begin(w, op);
+		begin(w, op);
 		break;
 	case PH_LOAD:
 		load(w, op);
@@ -313,6 +448,12 @@ static void advance(struct world *w, struct op *op)
 	case PH_END:
 		write_end(w, op);
 		break;
+	case PH_LOG:
+		stream_step(w);
+		break;
+	case PH_FLUSH:
+		flush_go_on(w, op);
+		break;
 	}
 }
 
@@ -327,25 +468,68 @@ void world_drain(void *ctx)
 			read_hit(w, &w->ops[i]);
 }
 
-void world_finish_ops(struct world *w)
+static bool finish_some(struct world *w)
 {
-	bool more = true;
+	bool more = w->stream.phase != ST_IDLE;
 	u32 i;
 
-	while (more && !stopped(w)) {
-		more = false;
-		for (i = 0; i < OPS_MAX && !stopped(w); i++) {
-			if (w->ops[i].kind == OP_NONE)
-				continue;
-			more = true;
-			advance(w, &w->ops[i]);
-		}
+	if (more)
+		stream_step(w);
+	for (i = 0; i < OPS_MAX && !stopped(w); i++) {
+		if (w->ops[i].kind == OP_NONE)
+			continue;
+		more = true;
+		advance(w, &w->ops[i]);
 	}
+	return more;
+}
+
+/* Write-back failed, or should have made room. */
+static void no_room(struct world *w)
+{
+	u32 i;
+
+	if (!w->backing_disk.errors && !w->cache_disk.errors) {
+		wedged(w, "the log has no room, and maintenance makes none");
+		return;
+	}
+	for (i = 0; i < OPS_MAX; i++)
+		if (w->ops[i].kind == OP_WRITE && w->ops[i].phase == PH_LOG)
+			op_failed(w, &w->ops[i]);
+}
+
+/*
+ * No new ones: those there are come to their ends.  By nobody within one of
+ * them.  False: a crash, or something is wrong.
+ */
+bool world_finish_ops(struct world *w)
+{
+	bool old = w->quiet, more = true;
+	u64 logged = 0;
+	u32 i, full = 0;
+
+	w->quiet = true;
+	for (i = 0; more && !stopped(w); i++) {
+		more = finish_some(w);
+		if (more && !stopped(w) && w->stream.full && w->stream.phase == ST_IDLE) {
+			full = logged == w->writes_logged ? full + 1 : 0;
+			logged = w->writes_logged;
+			if (full < FULL_MAX)
+				writer_make_room(w);
+			else
+				no_room(w);
+		}
+		if (i == STEPS_MAX)
+			violation(w, "broken: the operations in flight don't complete");
+	}
+	w->quiet = old;
+	return !stopped(w);
 }
 
 /* They died with their host. */
 void world_forget_ops(struct world *w)
 {
+	u8 *buffer = w->stream.buffer;
 	u32 i;
 
 	for (i = 0; i < OPS_MAX; i++) {
@@ -358,15 +542,20 @@ void world_forget_ops(struct world *w)
 	}
 	for (i = 0; i < FILLS; i++)
 		vci_fill_init(&w->fills[i], w->buffers[i], w->buffer_blocks);
+	memset(&w->stream, 0, sizeof(w->stream));
+	w->stream.buffer = buffer;
+	memset(&w->wb, 0, sizeof(w->wb));
 	w->open_fill = 0;
 	w->appending = FILLS;
 	w->in_writer = false;
+	w->full = false;
+	w->quiet = false;
 	w->depth = 0;
 }
 
 /* ---- new operations ---- */
 
-static void choose_range(struct world *w, u64 *off, u32 *blocks)
+void choose_range(struct world *w, u64 *off, u32 *blocks)
 {
 	const struct weights *wt = &w->weights;
 	u32 n = sim_percent(&w->rng, wt->hot) ? 0 : sim_below(&w->rng, w->nr_spots);
@@ -398,12 +587,6 @@ static void widen_discard(struct world *w, struct op *op)
 	op->zeroes = sim_percent(&w->rng, 70);
 }
 
-static void flush(struct world *w)
-{
-	if (!user_flush(w))
-		model_flushed(w);
-}
-
 static void start_op(struct world *w, struct op *op)
 {
 	const struct weights *wt = &w->weights;
@@ -412,13 +595,11 @@ static void start_op(struct world *w, struct op *op)
 	op->phase = PH_BEGIN;
 	op->submitted = false;
 	op->busy = false;
-	if (n < wt->flush) {
-		flush(w);
-		return;
-	}
+	op->fua = false;
 	choose_range(w, &op->off, &op->blocks);
-	n -= wt->flush;
-	if (n < wt->read) {
+	if (n < wt->flush) {
+		op->kind = OP_FLUSH;
+	} else if ((n -= wt->flush) < wt->read) {
 		op->kind = OP_READ;
 	} else if (n < wt->read + wt->write) {
 		op->kind = OP_WRITE;
@@ -431,9 +612,9 @@ static void start_op(struct world *w, struct op *op)
 	advance(w, op);
 }
 
-static void user_step(struct world *w)
+void user_step(struct world *w)
 {
-	bool go_on = sim_percent(&w->rng, w->weights.advance);
+	bool go_on = w->quiet || sim_percent(&w->rng, w->weights.advance);
 	u32 k, i = sim_below(&w->rng, OPS_MAX);
 
 	for (k = 0; k < OPS_MAX; k++, i = (i + 1) % OPS_MAX) {
@@ -441,7 +622,7 @@ static void user_step(struct world *w)
 
 		if (op->busy || (op->kind == OP_NONE) == go_on)
 			continue;
-		if (op->phase == PH_HIT && op->wait) {
+		if ((op->phase == PH_HIT || op->phase == PH_FLUSH) && op->wait) {
 			op->wait--;
 			continue;
 		}
@@ -453,110 +634,37 @@ static void user_step(struct world *w)
 	}
 }
 
-/* ---- the writer ---- */
+/* ---- the world ---- */
 
-static void append(struct world *w)
+void change_mode(struct world *w)
 {
-	static struct vci_fill_entry e[VCI_BATCH_ENTRIES_MAX];
-	struct vci_fill *f;
-	u32 i, nr;
-	int r;
+	const u32 *m = w->weights.modes;
+	u32 n = sim_below(&w->rng, m[0] + m[1] + m[2] + m[3]), i = 0;
 
-	if (w->fills[w->open_fill].pending)
-		rotate_fills(w);
-	for (i = 0; i < FILLS; i++)
-		if (w->fills[i].nr && !w->fills[i].pending)
-			w->appending = i;
-	if (w->appending == FILLS)
-		return;
-	f = &w->fills[w->appending];
-	nr = f->nr;
-	memcpy(e, f->e, nr * sizeof(*e));
-	r = vci_cache_append(w->cache, f);
-	w->appending = FILLS;
-	trace(w, "append of %u entries: %d", nr, r);
-	if (r == -ENOSPC) {
-		w->full = true;
-		w->full_appends++;
-		return;
-	}
-	if (!unexpected(w, "vci_cache_append", r) && !stopped(w))
-		expect_appended(w, e, nr);
-}
-
-static void invalidate(struct world *w)
-{
-	u32 blocks;
-	u64 off;
-	int r;
-
-	choose_range(w, &off, &blocks);
-	model_unmap(w, off, blocks);
-	r = vci_cache_invalidate(w->cache, off, blocks);
-	trace(w, "invalidate %llu+%u: %d", off, blocks, r);
-	unexpected(w, "vci_cache_invalidate", r);
-}
-
-static void maintain(struct world *w, bool idle)
-{
-	int r = vci_cache_maintain(w->cache, idle);
-
-	trace(w, "maintain %d: %d", idle, r);
-	w->full = false;
-	unexpected(w, "vci_cache_maintain", r);
-}
-
-static void checkpoint(struct world *w)
-{
-	int r = vci_cache_checkpoint(w->cache);
-
-	trace(w, "checkpoint: %d", r);
-	unexpected(w, "vci_cache_checkpoint", r);
-}
-
-static void settle(struct world *w)
-{
-	trace(w, "settle");
-	sim_disk_settle(sim_below(&w->rng, 2) ? &w->cache_disk : &w->backing_disk);
-}
-
-static void writer_step(struct world *w)
-{
-	const struct weights *wt = &w->weights;
-	u32 n = sim_below(&w->rng, 100);
-
-	w->in_writer = true;
-	w->no_memory = sim_percent(&w->rng, wt->no_memory);
-	vci_alloc_fail_at = w->no_memory ? sim_range(&w->rng, 1, 12) : 0;
-	if (n < wt->append)
-		append(w);
-	else if ((n -= wt->append) < wt->maintain || w->full)
-		maintain(w, false);
-	else if ((n -= wt->maintain) < wt->idle)
-		maintain(w, true);
-	else if ((n -= wt->idle) < wt->checkpoint)
-		checkpoint(w);
-	else if ((n -= wt->checkpoint) < wt->invalidate)
-		invalidate(w);
-	else if ((n -= wt->invalidate) < wt->settle)
-		settle(w);
-	vci_alloc_fail_at = 0;
-	w->no_memory = false;
-	w->in_writer = false;
-	if (!stopped(w))
-		expect_refresh(w);
+	while (n >= m[i])
+		n -= m[i++];
+	w->mode = i;
+	trace(w, "mode %u", i);
 }
 
 void world_step(struct world *w)
 {
-	if (!w->in_writer && !core_locked(w) && sim_percent(&w->rng, w->weights.writer)) {
+	const struct weights *wt = &w->weights;
+
+	if (sim_below(&w->rng, 1000) < wt->change)
+		change_mode(w);
+	/* What waits for the gate would wait for who is below it on this stack. */
+	if (!w->in_writer && !core_locked(w) && !w->stream.busy &&
+	    sim_percent(&w->rng, wt->writer)) {
 		writer_step(w);
 		return;
 	}
-	if (sim_percent(&w->rng, w->weights.shrink)) {
+	if (sim_percent(&w->rng, wt->shrink)) {
 		vci_cache_shrink(w->cache, sim_below(&w->rng, 2) ? 0 : 8192);
 		return;
 	}
+	if (sim_percent(&w->rng, wt->stream) && stream_step(w))
+		return;
 	user_step(w);
 }
 
@@ -566,7 +674,7 @@ void world_hook(void *ctx)
 	struct world *w = ctx;
 	u32 i, n;
 
-	if (!w->cache || w->depth >= HOOK_DEPTH_MAX || stopped(w) || w->closing ||
+	if (!w->cache || w->depth >= HOOK_DEPTH_MAX || stopped(w) || w->quiet ||
 	    !sim_percent(&w->rng, w->weights.hook))
 		return;
 	w->depth++;
