@@ -4,17 +4,22 @@
  *
  *	<backing dev> <cache dev> [<#feature args> <feature arg>...]
  *
- *	mode <mode> | invalidate [<start> <len>] | checkpoint | clear_stats | stats
+ *	mode <mode> | flush | max_dirty_age <seconds> |
+ *	invalidate [<start> <len>] | checkpoint | clear_stats | stats
  *
  * Every error names what is wrong in one fixed string, as device-mapper's
  * convention wants it.
  */
 #include "vci-args.h"
 
+/* Ten years: a larger number is a mistake, and may not overflow anything. */
+#define VCI_MAX_DIRTY_AGE_MAX	(10u * 366 * 24 * 3600)
+
 static const char *const mode_names[VCI_NR_MODES] = {
 	[VCI_MODE_WRITETHROUGH]	= "writethrough",
 	[VCI_MODE_WRITEAROUND]	= "writearound",
 	[VCI_MODE_PASSTHROUGH]	= "passthrough",
+	[VCI_MODE_WRITEBACK]	= "writeback",
 };
 
 /**
@@ -57,20 +62,69 @@ static int parse_number(const char *word, u64 *number)
 	return 0;
 }
 
+static int parse_seconds(const char *word, u32 *seconds)
+{
+	u64 n;
+
+	if (parse_number(word, &n) || n > VCI_MAX_DIRTY_AGE_MAX)
+		return -EINVAL;
+	*seconds = n;
+	return 0;
+}
+
+/* What a table line has said already: nothing is said twice. */
+struct features_seen {
+	bool mode, age, force, ordered;
+};
+
+static bool first_time(bool *seen)
+{
+	bool first = !*seen;
+
+	*seen = true;
+	return first;
+}
+
+/* Takes one feature; returns how many words it is, 0 with @error set. */
+static unsigned int parse_feature(unsigned int argc, char **argv,
+				  struct vci_config *config,
+				  struct features_seen *seen, const char **error)
+{
+	if (!parse_mode(argv[0], &config->mode)) {
+		*error = "More than one cache mode given";
+		return first_time(&seen->mode);
+	}
+	if (!strcasecmp(argv[0], "force")) {
+		*error = "force is given twice";
+		config->force = true;
+		return first_time(&seen->force);
+	}
+	if (!strcasecmp(argv[0], "ordered")) {
+		*error = "ordered is given twice";
+		config->ordered = true;
+		return first_time(&seen->ordered);
+	}
+	if (!strcasecmp(argv[0], "max_dirty_age")) {
+		*error = "max_dirty_age wants a number of seconds, once";
+		if (!first_time(&seen->age) || argc < 2 ||
+		    parse_seconds(argv[1], &config->max_dirty_age))
+			return 0;
+		return 2;
+	}
+	*error = "Unknown feature (known: a cache mode, max_dirty_age, ordered, force)";
+	return 0;
+}
+
 static int parse_features(unsigned int argc, char **argv, struct vci_config *config,
 			  const char **error)
 {
-	unsigned int i;
+	struct features_seen seen = { false };
+	unsigned int i, n;
 
-	if (argc > 1) {
-		*error = "More than one cache mode given";
-		return -EINVAL;
-	}
-	for (i = 0; i < argc; i++) {
-		if (parse_mode(argv[i], &config->mode)) {
-			*error = "Unknown feature (known: writethrough, writearound, passthrough)";
+	for (i = 0; i < argc; i += n) {
+		n = parse_feature(argc - i, argv + i, config, &seen, error);
+		if (!n)
 			return -EINVAL;
-		}
 	}
 	return 0;
 }
@@ -100,6 +154,9 @@ int vci_args_parse(unsigned int argc, char **argv, struct vci_config *config,
 	config->backing_path = argv[0];
 	config->cache_path = argv[1];
 	config->mode = VCI_MODE_WRITETHROUGH;
+	config->max_dirty_age = VCI_MAX_DIRTY_AGE;
+	config->force = false;
+	config->ordered = false;
 	if (argc == 2)
 		return 0;
 	if (parse_number(argv[2], &nr)) {
@@ -122,7 +179,18 @@ static int parse_mode_message(unsigned int argc, char **argv, struct vci_message
 {
 	m->kind = VCI_MSG_MODE;
 	if (argc != 2 || parse_mode(argv[1], &m->mode)) {
-		*error = "mode wants one of writethrough, writearound, passthrough";
+		*error = "mode wants one of writeback, writethrough, writearound, passthrough";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int parse_age_message(unsigned int argc, char **argv, struct vci_message *m,
+			     const char **error)
+{
+	m->kind = VCI_MSG_MAX_DIRTY_AGE;
+	if (argc != 2 || parse_seconds(argv[1], &m->seconds)) {
+		*error = "max_dirty_age wants a number of seconds, 0 for no limit";
 		return -EINVAL;
 	}
 	return 0;
@@ -168,14 +236,17 @@ int vci_message_parse(unsigned int argc, char **argv, struct vci_message *m,
 		{ "checkpoint", VCI_MSG_CHECKPOINT },
 		{ "clear_stats", VCI_MSG_CLEAR_STATS },
 		{ "stats", VCI_MSG_STATS },
+		{ "flush", VCI_MSG_FLUSH },
 	};
 	unsigned int i;
 
-	*error = "unknown message (known: mode, invalidate, checkpoint, clear_stats, stats)";
+	*error = "unknown message (mode, flush, max_dirty_age, invalidate, checkpoint, stats)";
 	if (!argc)
 		return -EINVAL;
 	if (!strcasecmp(argv[0], "mode"))
 		return parse_mode_message(argc, argv, m, error);
+	if (!strcasecmp(argv[0], "max_dirty_age"))
+		return parse_age_message(argc, argv, m, error);
 	if (!strcasecmp(argv[0], "invalidate"))
 		return parse_invalidate(argc, argv, m, error);
 	for (i = 0; i < ARRAY_SIZE(plain); i++) {

@@ -15,13 +15,20 @@ enum vci_mode {
 	VCI_MODE_WRITETHROUGH,	/* default: reads and small writes are cached */
 	VCI_MODE_WRITEAROUND,	/* reads are cached */
 	VCI_MODE_PASSTHROUGH,	/* nothing is cached, the cache stays coherent */
+	VCI_MODE_WRITEBACK,	/* writes go to the cache device alone */
 	VCI_NR_MODES,
 };
+
+/* Seconds after which dirty data is written back, unless told. */
+#define VCI_MAX_DIRTY_AGE	300u
 
 struct vci_config {
 	const char *backing_path;
 	const char *cache_path;
 	enum vci_mode mode;
+	u32 max_dirty_age;		/* seconds; 0: no limit */
+	bool force;			/* use the image though dirty data may be lost */
+	bool ordered;			/* write back in the order of users' flushes */
 };
 
 enum vci_message_kind {
@@ -30,6 +37,8 @@ enum vci_message_kind {
 	VCI_MSG_CHECKPOINT,
 	VCI_MSG_CLEAR_STATS,
 	VCI_MSG_STATS,
+	VCI_MSG_FLUSH,
+	VCI_MSG_MAX_DIRTY_AGE,
 };
 
 struct vci_message {
@@ -37,6 +46,7 @@ struct vci_message {
 	enum vci_mode mode;		/* MODE */
 	bool all;			/* INVALIDATE: the whole device */
 	u64 start, len;			/* INVALIDATE: blocks */
+	u32 seconds;			/* MAX_DIRTY_AGE */
 };
 
 const char *vci_mode_name(enum vci_mode mode);

@@ -4,16 +4,22 @@
  *
  * Synchronous, by dm-io, whose client has memory pools of its own: metadata I/O
  * goes on when there is no memory.  dm-io cuts what is too large for one bio.
+ * Of many pieces, several are in flight at once.
  *
  * Drivers want memory that is aligned to logical blocks, the core doesn't care:
  * what isn't aligned is copied, a unit at a time.
  */
+#include <linux/blkdev.h>
+#include <linux/completion.h>
 #include <linux/ioprio.h>
 #include <linux/mm.h>
 
 #include "vci-bdev.h"
 #include "vci-compat.h"
 #include "vci-ondisk.h"
+
+/* Pieces in flight at once. */
+#define VCI_PIECES_MAX	16u
 
 static struct vci_bdev *to_bdev(struct vci_dev *dev)
 {
@@ -108,10 +114,108 @@ static int bdev_flush(struct vci_dev *dev)
 	return bdev_io(dev, REQ_OP_WRITE | REQ_PREFLUSH, 0, 0, NULL);
 }
 
+/* ---- many at once ---- */
+
+struct vci_pieces {
+	struct completion ended;	/* counts pieces that have */
+	unsigned int in_flight;
+	int error;			/* of any */
+};
+
+static void note_error(struct vci_pieces *all, int error)
+{
+	if (error)
+		WRITE_ONCE(all->error, error);
+}
+
+/* By dm-io, in any context. */
+static void piece_ended(unsigned long errors, void *context)
+{
+	struct vci_pieces *all = context;
+
+	note_error(all, errors ? -EIO : 0);
+	complete(&all->ended);
+}
+
+static void wait_for_pieces(struct vci_pieces *all, unsigned int leave)
+{
+	for (; all->in_flight > leave; all->in_flight--)
+		wait_for_completion_io(&all->ended);
+}
+
+static int start_piece(struct vci_bdev *b, blk_opf_t opf, const struct vci_piece *p,
+		       struct vci_pieces *all)
+{
+	struct dm_io_region region = {
+		.bdev = b->dm_dev->bdev,
+		.sector = p->addr,
+		.count = p->blocks,
+	};
+	struct dm_io_request request = {
+		.bi_opf = opf,
+		.notify.fn = piece_ended,
+		.notify.context = all,
+		.client = b->client,
+	};
+
+	set_memory(&request.mem, p->data);
+	return dm_io(&request, 1, &region, NULL, IOPRIO_DEFAULT);
+}
+
+static bool can_start(const struct vci_dev *dev, const struct vci_piece *p)
+{
+	return p->addr <= dev->blocks && p->blocks <= dev->blocks - p->addr &&
+	       is_aligned(dev, p->data);
+}
+
+/*
+ * What has to be copied is done in its turn, and what ends behind the device is
+ * refused there.  A piece that can't be started doesn't keep others from it.
+ */
+static int bdev_many(struct vci_dev *dev, blk_opf_t opf, const struct vci_piece *p, u32 nr)
+{
+	struct vci_pieces all = { .error = 0 };
+	struct blk_plug plug;
+	u32 i;
+	int r;
+
+	init_completion(&all.ended);
+	blk_start_plug(&plug);
+	for (i = 0; i < nr; i++) {
+		if (!can_start(dev, &p[i])) {
+			note_error(&all, checked_io(dev, opf, p[i].addr, p[i].blocks,
+						    p[i].data));
+			continue;
+		}
+		wait_for_pieces(&all, VCI_PIECES_MAX - 1);
+		r = start_piece(to_bdev(dev), opf, &p[i], &all);
+		if (r)
+			note_error(&all, r);
+		else
+			all.in_flight++;
+	}
+	blk_finish_plug(&plug);
+	wait_for_pieces(&all, 0);
+	return READ_ONCE(all.error);
+}
+
+static int bdev_read_many(struct vci_dev *dev, const struct vci_piece *p, u32 nr)
+{
+	return bdev_many(dev, REQ_OP_READ, p, nr);
+}
+
+/* Nobody waits for these: without REQ_SYNC they may be held back. */
+static int bdev_write_many(struct vci_dev *dev, const struct vci_piece *p, u32 nr)
+{
+	return bdev_many(dev, REQ_OP_WRITE, p, nr);
+}
+
 static const struct vci_io_ops bdev_ops = {
-	.read	= bdev_read,
-	.write	= bdev_write,
-	.flush	= bdev_flush,
+	.read		= bdev_read,
+	.write		= bdev_write,
+	.flush		= bdev_flush,
+	.read_many	= bdev_read_many,
+	.write_many	= bdev_write_many,
 };
 
 /**

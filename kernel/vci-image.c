@@ -28,9 +28,25 @@ static void cache_failed(void *ctx, int error)
 	queue_work(t->wq, &t->failed_work);
 }
 
+static void wait_log(void *ctx)
+{
+	struct vci_target *t = ctx;
+
+	vci_stream_wait_log(&t->stream);
+}
+
+static void log_free(void *ctx)
+{
+	struct vci_target *t = ctx;
+
+	vci_stream_log_free(&t->stream);
+}
+
 static const struct vci_cache_ops cache_ops = {
 	.drain_readers	= drain_readers,
 	.failed		= cache_failed,
+	.wait_log	= wait_log,
+	.log_free	= log_free,
 };
 
 /**
@@ -61,6 +77,7 @@ static void drop_cache(struct vci_target *t)
 
 	if (!cache)
 		return;
+	vci_stream_detach(&t->stream);
 	vci_writer_detach(&t->writer);
 	set_cache(t, NULL);
 	vci_cache_destroy(cache);
@@ -82,15 +99,23 @@ static void report_refusal(struct vci_target *t, int error, const struct vci_dam
 }
 
 /* Why the cache starts empty, if it does, the core has said. */
-static void report_open(struct vci_target *t, const struct vci_open_report *report)
+static void report_open(struct vci_target *t, const struct vci_cache *cache,
+			const struct vci_open_report *report)
 {
 	const char *name = dm_table_device_name(t->ti->table);
+	u64 dirty = vci_cache_dirty_blocks(cache);
 
 	if (report->was_clean)
 		DMINFO("%s: cache device %pg was closed cleanly", name, t->cache_dev->bdev);
 	else
 		DMINFO("%s: cache device %pg recovered: %u batches replayed, %u torn",
 		       name, t->cache_dev->bdev, report->batches, report->torn);
+	if (dirty)
+		DMINFO("%s: %llu sectors are newer on cache device %pg than on %pg",
+		       name, dirty, t->cache_dev->bdev, t->backing_dev->bdev);
+	if (report->forced)
+		DMWARN("%s: cache device %pg was activated by force: dirty data may be lost",
+		       name, t->cache_dev->bdev);
 }
 
 /* An image that was bypassed, and could not be told that it is out of date. */
@@ -127,6 +152,8 @@ static int open_image(struct vci_target *t, struct vci_cache **cache)
 		.cache_dev = &t->cache_io.dev,
 		.backing_dev = &t->backing_io.dev,
 		.backing_blocks = t->ti->len,
+		.force = t->force,
+		.ordered = t->ordered,
 		.ops = &cache_ops,
 		.ctx = t,
 	};
@@ -142,7 +169,7 @@ static int open_image(struct vci_target *t, struct vci_cache **cache)
 	if (r)
 		report_refusal(t, r, &dmg, why);
 	else
-		report_open(t, &report);
+		report_open(t, *cache, &report);
 	return r;
 }
 
@@ -170,6 +197,19 @@ static int claim_check_locked(struct vci_target *t)
 	return -EBUSY;
 }
 
+static int attach(struct vci_target *t, struct vci_cache *cache)
+{
+	int r;
+
+	r = vci_writer_attach(&t->writer, cache, dm_table_device_name(t->ti->table));
+	if (r)
+		return r;
+	r = vci_stream_attach(&t->stream, cache, t->cache_dev->bdev);
+	if (r)
+		vci_writer_detach(&t->writer);
+	return r;
+}
+
 /* Makes the image this instance's, and opens it. */
 static int take_locked(struct vci_target *t)
 {
@@ -190,7 +230,7 @@ static int take_locked(struct vci_target *t)
 		return r;
 	/* From here on a suspended owner of the image has lost it. */
 	t->claim->owner = NULL;
-	r = vci_writer_attach(&t->writer, cache, dm_table_device_name(t->ti->table));
+	r = attach(t, cache);
 	if (r) {
 		close_image(t, cache);
 		vci_cache_destroy(cache);
@@ -201,11 +241,15 @@ static int take_locked(struct vci_target *t)
 	return 0;
 }
 
-/* The image is told, if it takes a write; and we remember, if it doesn't. */
+/*
+ * The image is told, if it takes a write; and we remember, if it doesn't.  Not so
+ * if it holds dirty data: then nothing was written past it, and it's recovered.
+ */
 static void retire_if_failed(struct vci_target *t)
 {
 	lockdep_assert_held(&t->claim->lock);
-	if (t->claim->owner != t || !vci_cache_is_failed(t->cache))
+	if (t->claim->owner != t || !vci_cache_is_failed(t->cache) ||
+	    vci_cache_is_stuck(t->cache))
 		return;
 	vci_cache_retire(t->cache);
 	vci_claim_retire(t->claim, vci_cache_header(t->cache)->uuid);
@@ -257,6 +301,9 @@ void vci_image_suspend(struct vci_target *t)
 {
 	unsigned int noio = memalloc_noio_save();
 
+	/* Who has completed the last bio may not be quite done. */
+	flush_workqueue(t->wq);
+	vci_stream_drain(&t->stream);
 	mutex_lock(&t->claim->lock);
 	if (t->claim->owner == t) {
 		vci_writer_stop(&t->writer);

@@ -7,10 +7,11 @@
  * the cache on the way back.  A bio that is part of both is cut here, in map,
  * the only place where device-mapper lets it be cut.
  *
+ * What is dirty is read from the cache device, whatever the mode, and nowhere
+ * else: the backing device has something older (law 3).
+ *
  * Nothing here waits: what must read a node first goes to a worker.
  */
-#include <linux/sched/mm.h>
-
 #include "vci-target.h"
 
 /* Errors of the cache device after which it is given up. */
@@ -18,9 +19,6 @@
 
 /* Longest read that is cached: what one bounce bio holds. */
 #define VCI_FILL_SECTORS_MAX	(BIO_MAX_VECS << (PAGE_SHIFT - SECTOR_SHIFT))
-
-/* A node can be dropped again between loading it and looking. */
-#define VCI_LOAD_TRIES		3
 
 /**
  * vci_defer() - go on with a bio in a worker
@@ -49,8 +47,15 @@ void vci_submit(struct bio *bio, int mapped)
 		dm_submit_bio_remap(bio, NULL);
 }
 
+static void count_cache_error(struct vci_target *t, int error)
+{
+	vci_count(t, VCI_CACHE_ERRORS);
+	if (atomic_inc_return(&t->nr_cache_errors) == VCI_CACHE_ERRORS_MAX)
+		vci_cache_fail(t->cache, error);
+}
+
 /**
- * vci_note_cache_error() - count an error of the cache device
+ * vci_note_cache_error() - count an error of the cache device that costs nothing
  * @t: target
  * @error: -errno
  *
@@ -58,40 +63,91 @@ void vci_submit(struct bio *bio, int mapped)
  */
 void vci_note_cache_error(struct vci_target *t, int error)
 {
-	vci_count(t, VCI_CACHE_ERRORS);
 	DMERR_LIMIT("%s: error %d reading cache device %pg; the backing device is read instead",
 		    dm_table_device_name(t->ti->table), error, t->cache_dev->bdev);
-	if (atomic_inc_return(&t->nr_cache_errors) == VCI_CACHE_ERRORS_MAX)
-		vci_cache_fail(t->cache, error);
+	count_cache_error(t, error);
 }
 
-/* Looks up what @bio begins with; holds the guard if that is mapped. */
-static int read_lookup(struct vci_target *t, struct bio *bio, struct vci_lookup *res)
+/**
+ * vci_note_dirty_lost() - an error of the cache device where only it has the data
+ * @t: target
+ * @off: first block on the backing device
+ * @blocks: how many
+ * @error: -errno
+ *
+ * Any context.  The user gets the error (law 5).
+ */
+void vci_note_dirty_lost(struct vci_target *t, u64 off, u32 blocks, int error)
 {
-	struct vci_bio *b = vci_bio(bio);
+	DMERR_LIMIT("%s: error %d reading cache device %pg: dirty data lost, sectors %llu to %llu",
+		    dm_table_device_name(t->ti->table), error, t->cache_dev->bdev,
+		    off, off + blocks - 1);
+	count_cache_error(t, error);
+}
+
+/* ---- reads ---- */
+
+/**
+ * vci_reads_cached() - does the cache serve reads of what is clean?
+ * @t: target
+ */
+bool vci_reads_cached(struct vci_target *t)
+{
+	return READ_ONCE(t->mode) != VCI_MODE_PASSTHROUGH &&
+	       !vci_cache_is_failed(t->cache);
+}
+
+/**
+ * vci_read_lookup() - what a range begins with
+ * @t: target
+ * @off: first block on the backing device
+ * @blocks: how many
+ * @res: filled in
+ * @guard: if @res is mapped, holds its place until vci_guard_leave()
+ *
+ * Map context.  Return: as vci_cache_lookup().
+ */
+int vci_read_lookup(struct vci_target *t, u64 off, u32 blocks, struct vci_lookup *res,
+		    struct percpu_ref **guard)
+{
 	int r;
 
-	b->guard = vci_guard_enter(&t->guard);
-	r = vci_cache_lookup(t->cache, vci_bio_off(b), bio_sectors(bio), res);
+	*guard = vci_guard_enter(&t->guard);
+	r = vci_cache_lookup(t->cache, off, blocks, res);
 	if (r || !res->mapped)
-		vci_guard_leave(b->guard);
+		vci_guard_leave(*guard);
 	return r;
 }
 
-static int read_hit(struct vci_target *t, struct bio *bio, const struct vci_lookup *res)
+/**
+ * vci_read_hit() - map a read to the cache device
+ * @t: target
+ * @bio: read, all of it in @res; vci_bio(@bio)->guard is held
+ * @res: from vci_read_lookup()
+ *
+ * Return: a DM_MAPIO value.
+ */
+int vci_read_hit(struct vci_target *t, struct bio *bio, const struct vci_lookup *res)
 {
 	struct vci_bio *b = vci_bio(bio);
 
 	vci_count(t, VCI_READ_HITS);
 	b->kind = VCI_BIO_HIT;
+	b->dirty = res->e.flags & VCI_EXT_DIRTY;
 	b->iter = bio->bi_iter;
 	bio_set_dev(bio, t->cache_dev->bdev);
 	bio->bi_iter.bi_sector = res->e.addr;
 	return DM_MAPIO_REMAPPED;
 }
 
-/* Reads the backing device; fills what isn't mapped, if nothing is in the way. */
-static int read_miss(struct vci_target *t, struct bio *bio)
+/**
+ * vci_read_miss() - map a read to the backing device; fill what isn't mapped
+ * @t: target
+ * @bio: read of what isn't dirty
+ *
+ * Return: a DM_MAPIO value.
+ */
+int vci_read_miss(struct vci_target *t, struct bio *bio)
 {
 	struct vci_bio *b = vci_bio(bio);
 	struct bio *bounce = NULL;
@@ -107,76 +163,132 @@ static int read_miss(struct vci_target *t, struct bio *bio)
 	return vci_remap_backing(t, bio);
 }
 
-static int read_bypass(struct vci_target *t, struct bio *bio)
+/**
+ * vci_read_bypass() - map a read to the backing device, and no more
+ * @t: target
+ * @bio: read of what isn't dirty
+ *
+ * Return: a DM_MAPIO value.
+ */
+int vci_read_bypass(struct vci_target *t, struct bio *bio)
 {
 	vci_count(t, VCI_BYPASSED);
 	return vci_remap_backing(t, bio);
 }
 
-/*
- * A worker cannot cut a bio.  One that isn't all mapped is read from the
- * backing device as a whole: that has everything, as long as nothing is dirty.
+/**
+ * vci_read_unknown() - map a read of which nobody knows where its data is
+ * @t: target
+ * @bio: read
+ * @error: why
+ *
+ * Return: a DM_MAPIO value.
  */
-static void read_work(struct work_struct *work)
+int vci_read_unknown(struct vci_target *t, struct bio *bio, int error)
 {
-	struct bio *bio = vci_bio_of_work(work);
-	struct vci_bio *b = vci_bio(bio);
-	struct vci_target *t = b->t;
-	unsigned int noio = memalloc_noio_save();
-	struct vci_lookup res;
-	int r = -EAGAIN, i;
-
-	for (i = 0; r == -EAGAIN && i < VCI_LOAD_TRIES; i++) {
-		r = vci_cache_load(t->cache, vci_bio_off(b), bio_sectors(bio));
-		if (!r)
-			r = read_lookup(t, bio, &res);
+	if (!vci_cache_dirty_blocks(t->cache)) {
+		if (!vci_cache_is_failed(t->cache))
+			vci_note_cache_error(t, error);
+		return vci_read_bypass(t, bio);
 	}
-	if (r && r != -EAGAIN && r != -ENOMEM)
-		vci_note_cache_error(t, r);
-	if (r) {
-		vci_submit(bio, read_bypass(t, bio));
-	} else if (res.mapped && res.e.blocks == bio_sectors(bio)) {
-		vci_submit(bio, read_hit(t, bio, &res));
-	} else {
-		if (res.mapped)
-			vci_guard_leave(b->guard);
-		vci_submit(bio, read_miss(t, bio));
-	}
-	memalloc_noio_restore(noio);
+	vci_note_dirty_lost(t, bio->bi_iter.bi_sector, bio_sectors(bio), error);
+	bio_io_error(bio);
+	return DM_MAPIO_SUBMITTED;
 }
 
 static int read_not_resident(struct bio *bio)
 {
 	if (!(bio->bi_opf & REQ_NOWAIT))
-		return vci_defer(bio, read_work);
+		return vci_defer(bio, vci_read_work);
 	bio_wouldblock_error(bio);
 	return DM_MAPIO_SUBMITTED;
 }
 
 static int vci_map_read(struct vci_target *t, struct bio *bio)
 {
+	bool cached = vci_reads_cached(t);
+	struct vci_bio *b = vci_bio(bio);
 	struct vci_lookup res;
 	unsigned int sectors;
 	int r;
 
-	if (READ_ONCE(t->mode) == VCI_MODE_PASSTHROUGH)
-		return read_bypass(t, bio);
-	r = read_lookup(t, bio, &res);
+	if (!cached && !vci_cache_dirty_blocks(t->cache))
+		return vci_read_bypass(t, bio);
+	r = vci_read_lookup(t, vci_bio_off(b), bio_sectors(bio), &res, &b->guard);
 	if (r == -EAGAIN)
 		return read_not_resident(bio);
-	if (r) {
-		vci_note_cache_error(t, r);
-		return read_bypass(t, bio);
-	}
+	if (r)
+		return vci_read_unknown(t, bio, r);
 	sectors = res.e.blocks;
-	if (!res.mapped)
+	if (!res.mapped && cached)
 		sectors = min_t(unsigned int, sectors, VCI_FILL_SECTORS_MAX);
 	if (sectors < bio_sectors(bio))
 		dm_accept_partial_bio(bio, sectors);
-	return res.mapped ? read_hit(t, bio, &res) : read_miss(t, bio);
+	if (vci_is_served(&res, cached))
+		return vci_read_hit(t, bio, &res);
+	if (res.mapped)
+		vci_guard_leave(b->guard);
+	return cached ? vci_read_miss(t, bio) : vci_read_bypass(t, bio);
 }
 
-/* Past the cache: a flush, or the cache has failed. */
+/* ---- flushes ---- */
+
+static int flush_done(struct bio *bio)
+{
+	bio_endio(bio);
+	return DM_MAPIO_SUBMITTED;
+}
+
+/* A failed cache can't promise any more that what it has is durable. */
+static int flush_cache(struct vci_target *t, struct bio *bio)
+{
+	struct vci_bio *b = vci_bio(bio);
+
+	if (!vci_flush_cache_begin(t->cache, &b->token))
+		return flush_done(bio);
+	if (vci_cache_is_failed(t->cache)) {
+		if (vci_cache_is_stuck(t->cache))
+			bio->bi_status = BLK_STS_IOERR;
+		return flush_done(bio);
+	}
+	b->kind = VCI_BIO_FLUSH_CACHE;
+	bio_set_dev(bio, t->cache_dev->bdev);
+	return DM_MAPIO_REMAPPED;
+}
+
+/* Writes past a failed cache aren't counted. */
+static int flush_backing(struct vci_target *t, struct bio *bio)
+{
+	struct vci_bio *b = vci_bio(bio);
+
+	if (vci_cache_is_failed(t->cache))
+		return vci_remap_backing(t, bio);
+	if (!vci_flush_backing_begin(t->cache, &b->token))
+		return flush_done(bio);
+	b->kind = VCI_BIO_FLUSH_BACKING;
+	return vci_remap_backing(t, bio);
+}
+
+static int map_flush(struct vci_target *t, struct bio *bio)
+{
+	return dm_bio_get_target_bio_nr(bio) == VCI_FLUSH_CACHE ? flush_cache(t, bio) :
+								  flush_backing(t, bio);
+}
+
+static void flush_cache_end(struct vci_target *t, struct vci_bio *b, blk_status_t error)
+{
+	b->kind = VCI_BIO_PLAIN;
+	if (!error) {
+		vci_flush_cache_end(t->cache, &b->token);
+		return;
+	}
+	vci_count(t, VCI_CACHE_ERRORS);
+	vci_cache_fail(t->cache, blk_status_to_errno(error));
+}
+
+/* ---- map and end_io ---- */
+
+/* Past the cache, which has failed. */
 static int map_around(struct vci_target *t, struct bio *bio)
 {
 	if (bio_op(bio) != REQ_OP_DISCARD ||
@@ -184,6 +296,21 @@ static int map_around(struct vci_target *t, struct bio *bio)
 		return vci_remap_backing(t, bio);
 	bio_endio(bio);
 	return DM_MAPIO_SUBMITTED;
+}
+
+/*
+ * The first write past a failed cache retires its image.  There is none if only
+ * the cache device has some data: it could be undone when the device is back.
+ */
+static int map_write_failed(struct vci_target *t, struct bio *bio)
+{
+	if (vci_cache_is_stuck(t->cache)) {
+		DMERR_LIMIT("%s: cache device %pg failed and has dirty data: writes fail",
+			    dm_table_device_name(t->ti->table), t->cache_dev->bdev);
+		bio_io_error(bio);
+		return DM_MAPIO_SUBMITTED;
+	}
+	return vci_cache_is_retired(t->cache) ? map_around(t, bio) : vci_map_write(t, bio);
 }
 
 /**
@@ -204,18 +331,12 @@ int vci_map(struct dm_target *ti, struct bio *bio)
 	b->fill = false;
 	b->flags = bio->bi_flags;
 	b->iter = bio->bi_iter;
-	/*
-	 * In these modes nothing is only on the cache device, so that a flush
-	 * is the backing device's business.
-	 */
 	if (bio->bi_opf & REQ_PREFLUSH || !bio_sectors(bio))
-		return map_around(t, bio);
-	/* The first write past a failed cache retires its image. */
-	if (op_is_write(bio_op(bio)))
-		return vci_cache_is_retired(t->cache) ? map_around(t, bio) :
-							vci_map_write(t, bio);
-	return vci_cache_is_failed(t->cache) ? map_around(t, bio) :
-					       vci_map_read(t, bio);
+		return map_flush(t, bio);
+	if (!op_is_write(bio_op(bio)))
+		return vci_map_read(t, bio);
+	return vci_cache_is_failed(t->cache) ? map_write_failed(t, bio) :
+					       vci_map_write(t, bio);
 }
 
 /* A bio that ended is sent once more: as it was before the first time. */
@@ -232,18 +353,24 @@ static void retry_work(struct work_struct *work)
 	vci_submit(bio, vci_remap_backing(b->t, bio));
 }
 
-/* Law 5: what the cache device can't give, the backing device has. */
-static int hit_end(struct vci_target *t, struct bio *bio, blk_status_t error)
+/* Law 5: what the cache device can't give, the backing device has, if it's clean. */
+static int hit_end(struct vci_target *t, struct bio *bio, blk_status_t *error)
 {
 	struct vci_bio *b = vci_bio(bio);
 
 	b->kind = VCI_BIO_PLAIN;
 	vci_guard_leave(b->guard);
-	if (likely(!error))
+	if (likely(!*error))
 		return DM_ENDIO_DONE;
-	if (error == BLK_STS_AGAIN && bio->bi_opf & REQ_NOWAIT)
+	if (*error == BLK_STS_AGAIN && bio->bi_opf & REQ_NOWAIT)
 		return DM_ENDIO_DONE;
-	vci_note_cache_error(t, blk_status_to_errno(error));
+	if (b->dirty) {
+		vci_note_dirty_lost(t, vci_bio_off(b), bvec_iter_sectors(b->iter),
+				    blk_status_to_errno(*error));
+		*error = BLK_STS_IOERR;
+		return DM_ENDIO_DONE;
+	}
+	vci_note_cache_error(t, blk_status_to_errno(*error));
 	vci_defer(bio, retry_work);
 	return DM_ENDIO_INCOMPLETE;
 }
@@ -261,12 +388,23 @@ int vci_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	struct vci_target *t = ti->private;
 	struct vci_bio *b = vci_bio(bio);
 
-	if (b->kind == VCI_BIO_HIT)
-		return hit_end(t, bio, *error);
-	if (b->kind == VCI_BIO_WRITE) {
-		b->kind = VCI_BIO_PLAIN;
+	switch (b->kind) {
+	case VCI_BIO_HIT:
+		return hit_end(t, bio, error);
+	case VCI_BIO_LOG:
+		return DM_ENDIO_DONE;
+	case VCI_BIO_FLUSH_CACHE:
+		flush_cache_end(t, b, *error);
+		return DM_ENDIO_DONE;
+	case VCI_BIO_FLUSH_BACKING:
+		if (!*error)
+			vci_flush_backing_end(t->cache, &b->token);
+		break;
+	case VCI_BIO_WRITE:
 		vci_write_end(t->cache, &b->write, NULL);
+		break;
 	}
+	b->kind = VCI_BIO_PLAIN;
 	if (*error && *error != BLK_STS_AGAIN && *error != BLK_STS_NOTSUPP)
 		vci_count(t, VCI_BACKING_ERRORS);
 	return DM_ENDIO_DONE;

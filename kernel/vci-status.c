@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Status and messages: what an administrator sees and says.
+ * Status: what an administrator sees.
  *
  * The status line is an interface: fields keep their order, new ones are
  * appended, and Documentation/dm-vci.rst describes each of them.
  */
-#include <linux/sched/mm.h>
-
 #include "vci-target.h"
 
 /**
@@ -33,7 +31,8 @@ u64 vci_activity(void *ctx)
 	struct vci_target *t = ctx;
 
 	return vci_counter_sum(t, VCI_READ_HITS) + vci_counter_sum(t, VCI_READ_MISSES) +
-	       vci_counter_sum(t, VCI_WRITES) + vci_counter_sum(t, VCI_DISCARDS);
+	       vci_counter_sum(t, VCI_WRITES) + vci_counter_sum(t, VCI_DISCARDS) +
+	       vci_counter_sum(t, VCI_BYPASSED);
 }
 
 static const struct {
@@ -64,6 +63,10 @@ static const struct {
 	[VCI_FIELD_BACKING_ERRORS]	= { "backing_errors",	' ', true },
 	[VCI_FIELD_TREE_BYTES]		= { "tree_bytes",	' ', false },
 	[VCI_FIELD_MEMORY_BYTES]	= { "memory_bytes",	' ', false },
+	[VCI_FIELD_DIRTY_BLOCKS]	= { "dirty_sectors",	' ', false },
+	[VCI_FIELD_WRITTEN_BLOCKS]	= { "written_sectors",	' ', true },
+	[VCI_FIELD_WRITTEN_BACK_BLOCKS]	= { "written_back_sectors", ' ', true },
+	[VCI_FIELD_BATCHES]		= { "batches",		' ', true },
 };
 
 static void collect_bios(struct vci_target *t, u64 *n)
@@ -98,6 +101,10 @@ static void collect_cache(struct vci_target *t, u64 *n)
 	n[VCI_FIELD_MARKED_REGIONS] = s.regions_marked;
 	n[VCI_FIELD_TREE_BYTES] = s.tree_bytes;
 	n[VCI_FIELD_MEMORY_BYTES] = s.memory_bytes;
+	n[VCI_FIELD_DIRTY_BLOCKS] = s.dirty_blocks;
+	n[VCI_FIELD_WRITTEN_BLOCKS] = s.written_blocks;
+	n[VCI_FIELD_WRITTEN_BACK_BLOCKS] = s.written_back_blocks;
+	n[VCI_FIELD_BATCHES] = s.batches;
 }
 
 static void collect(struct vci_target *t, u64 *n)
@@ -116,7 +123,11 @@ static void collect_shown(struct vci_target *t, u64 *n)
 		n[i] -= min(n[i], t->cleared[i]);
 }
 
-static void clear_stats(struct vci_target *t)
+/**
+ * vci_status_clear() - let all counters begin at zero
+ * @t: target with an open cache; cache_lock held
+ */
+void vci_status_clear(struct vci_target *t)
 {
 	u64 n[VCI_NR_FIELDS];
 	unsigned int i;
@@ -129,7 +140,7 @@ static void clear_stats(struct vci_target *t)
 
 /* ---- status ---- */
 
-/* As dm-cache does: one word that monitoring knows. */
+/* As dm-cache does: words that monitoring knows. */
 static unsigned int status_info(struct vci_target *t, char *result, unsigned int maxlen)
 {
 	u64 n[VCI_NR_FIELDS];
@@ -141,7 +152,7 @@ static unsigned int status_info(struct vci_target *t, char *result, unsigned int
 		return sz;
 	}
 	if (vci_cache_is_failed(t->cache)) {
-		DMEMIT("Fail");
+		DMEMIT(vci_cache_is_stuck(t->cache) ? "Fail read-only" : "Fail");
 		return sz;
 	}
 	collect_shown(t, n);
@@ -150,6 +161,24 @@ static unsigned int status_info(struct vci_target *t, char *result, unsigned int
 	for (i = 0; i < VCI_NR_FIELDS; i++)
 		DMEMIT("%c%llu", fields[i].separator, n[i]);
 	return sz;
+}
+
+/* What the constructor accepts, as it is now. */
+static void status_table(struct vci_target *t, char *result, unsigned int maxlen)
+{
+	unsigned int age = READ_ONCE(t->writer.cleaner.max_age);
+	unsigned int sz = 0, nr = 1;
+
+	nr += age == VCI_MAX_DIRTY_AGE ? 0 : 2;
+	nr += t->force + t->ordered;
+	DMEMIT("%s %s %u %s", t->backing_dev->name, t->cache_dev->name, nr,
+	       vci_mode_name(READ_ONCE(t->mode)));
+	if (age != VCI_MAX_DIRTY_AGE)
+		DMEMIT(" max_dirty_age %u", age);
+	if (t->ordered)
+		DMEMIT(" ordered");
+	if (t->force)
+		DMEMIT(" force");
 }
 
 static void status_ima(struct vci_target *t, char *result, unsigned int maxlen)
@@ -174,7 +203,6 @@ void vci_status(struct dm_target *ti, status_type_t type, unsigned int flags,
 		char *result, unsigned int maxlen)
 {
 	struct vci_target *t = ti->private;
-	unsigned int sz = 0;
 
 	switch (type) {
 	case STATUSTYPE_INFO:
@@ -183,8 +211,7 @@ void vci_status(struct dm_target *ti, status_type_t type, unsigned int flags,
 		mutex_unlock(&t->cache_lock);
 		break;
 	case STATUSTYPE_TABLE:
-		DMEMIT("%s %s 1 %s", t->backing_dev->name, t->cache_dev->name,
-		       vci_mode_name(READ_ONCE(t->mode)));
+		status_table(t, result, maxlen);
 		break;
 	case STATUSTYPE_IMA:
 		status_ima(t, result, maxlen);
@@ -192,9 +219,15 @@ void vci_status(struct dm_target *ti, status_type_t type, unsigned int flags,
 	}
 }
 
-/* ---- messages ---- */
-
-static int message_stats(struct vci_target *t, char *result, unsigned int maxlen)
+/**
+ * vci_status_stats() - all fields with their names
+ * @t: target with an open cache; cache_lock held
+ * @result: where to
+ * @maxlen: its size
+ *
+ * Return: 1, as a message that has an answer.
+ */
+int vci_status_stats(struct vci_target *t, char *result, unsigned int maxlen)
 {
 	u64 n[VCI_NR_FIELDS];
 	unsigned int sz = 0, i;
@@ -204,111 +237,4 @@ static int message_stats(struct vci_target *t, char *result, unsigned int maxlen
 	for (i = 0; i < VCI_NR_FIELDS; i++)
 		DMEMIT(" %s=%llu", fields[i].name, n[i]);
 	return 1;
-}
-
-/* What was filled before must not come back behind it: it goes to the log now. */
-static int message_invalidate(struct vci_target *t, const struct vci_message *m)
-{
-	u64 start = m->start, len = m->len;
-	int r;
-
-	if (m->all)
-		len = t->ti->len;
-	if (start > t->ti->len || len > t->ti->len - start) {
-		DMERR("%s: invalidate: the range ends behind the device",
-		      dm_table_device_name(t->ti->table));
-		return -EINVAL;
-	}
-	vci_writer_drain(&t->writer);
-	mutex_lock(&t->writer.serial);
-	r = vci_cache_invalidate(t->cache, start, len);
-	mutex_unlock(&t->writer.serial);
-	return r;
-}
-
-static int message_checkpoint(struct vci_target *t)
-{
-	int r;
-
-	vci_writer_drain(&t->writer);
-	mutex_lock(&t->writer.serial);
-	r = vci_cache_checkpoint(t->cache);
-	mutex_unlock(&t->writer.serial);
-	return r;
-}
-
-/* For messages that need the image: it must be this instance's. */
-static int message_with_image(struct vci_target *t, const struct vci_message *m)
-{
-	unsigned int noio = memalloc_noio_save();
-	int r;
-
-	mutex_lock(&t->claim->lock);
-	if (t->claim->owner != t || !t->claim->running)
-		r = -EBUSY;
-	else if (vci_cache_is_failed(t->cache))
-		r = -EIO;
-	else if (m->kind == VCI_MSG_CHECKPOINT)
-		r = message_checkpoint(t);
-	else
-		r = message_invalidate(t, m);
-	mutex_unlock(&t->claim->lock);
-	memalloc_noio_restore(noio);
-	if (r == -EBUSY)
-		DMERR("%s: this message wants a device that is not suspended",
-		      dm_table_device_name(t->ti->table));
-	return r;
-}
-
-static int message_about_stats(struct vci_target *t, const struct vci_message *m,
-			       char *result, unsigned int maxlen)
-{
-	int r = 0;
-
-	mutex_lock(&t->cache_lock);
-	if (!t->cache)
-		r = -EBUSY;
-	else if (m->kind == VCI_MSG_CLEAR_STATS)
-		clear_stats(t);
-	else
-		r = message_stats(t, result, maxlen);
-	mutex_unlock(&t->cache_lock);
-	return r;
-}
-
-/**
- * vci_message() - device-mapper's message
- * @ti: target
- * @argc: number of words
- * @argv: words
- * @result: for an answer
- * @maxlen: its size
- *
- * Return: 0, 1 if there is an answer, or -errno.
- */
-int vci_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
-		unsigned int maxlen)
-{
-	struct vci_target *t = ti->private;
-	const char *error;
-	struct vci_message m;
-	int r;
-
-	r = vci_message_parse(argc, argv, &m, &error);
-	if (r) {
-		DMERR("%s: message: %s", dm_table_device_name(ti->table), error);
-		return r;
-	}
-	switch (m.kind) {
-	case VCI_MSG_MODE:
-		WRITE_ONCE(t->mode, m.mode);
-		return 0;
-	case VCI_MSG_CHECKPOINT:
-	case VCI_MSG_INVALIDATE:
-		return message_with_image(t, &m);
-	case VCI_MSG_CLEAR_STATS:
-	case VCI_MSG_STATS:
-		return message_about_stats(t, &m, result, maxlen);
-	}
-	return -EINVAL;
 }

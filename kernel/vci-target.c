@@ -104,6 +104,18 @@ static void exit_io(struct vci_target *t)
 	vci_bdev_exit(&t->backing_io);
 }
 
+static void log_has_room(void *ctx, int error)
+{
+	struct vci_target *t = ctx;
+
+	vci_stream_room(&t->stream, error);
+}
+
+static const struct vci_writer_ops writer_ops = {
+	.activity	= vci_activity,
+	.room		= log_has_room,
+};
+
 static int init_workers(struct vci_target *t)
 {
 	int r;
@@ -112,14 +124,24 @@ static int init_workers(struct vci_target *t)
 	t->wq = alloc_workqueue("vci", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
 	if (!t->wq)
 		return -ENOMEM;
-	r = vci_writer_init(&t->writer, vci_activity, t);
+	r = vci_writer_init(&t->writer, &writer_ops, t);
 	if (r)
-		destroy_workqueue(t->wq);
+		goto err_wq;
+	r = vci_stream_init(&t->stream);
+	if (r)
+		goto err_writer;
+	return 0;
+
+err_writer:
+	vci_writer_exit(&t->writer);
+err_wq:
+	destroy_workqueue(t->wq);
 	return r;
 }
 
 static void exit_workers(struct vci_target *t)
 {
+	vci_stream_exit(&t->stream);
 	vci_writer_exit(&t->writer);
 	destroy_workqueue(t->wq);
 }
@@ -186,7 +208,7 @@ static void exit_resources(struct vci_target *t)
 
 static void set_features(struct dm_target *ti)
 {
-	ti->num_flush_bios = 1;
+	ti->num_flush_bios = VCI_NR_FLUSHES;
 	ti->flush_supported = true;
 	ti->num_discard_bios = 1;
 	ti->discards_supported = true;
@@ -216,7 +238,10 @@ static int vci_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		return -ENOMEM;
 	}
 	t->ti = ti;
-	t->mode = config.mode;
+	t->force = config.force;
+	t->ordered = config.ordered;
+	vci_set_mode(t, config.mode);
+	t->writer.cleaner.max_age = config.max_dirty_age;
 	r = get_devices(t, &config);
 	if (r)
 		goto err_free;

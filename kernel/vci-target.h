@@ -5,9 +5,12 @@
  *
  *	vci-target.c	life: constructor to destructor, suspend and resume
  *	vci-image.c	the image: opened, handed over, closed
- *	vci-status.c	status and messages
+ *	vci-status.c	status
+ *	vci-message.c	messages
  *	vci-map.c	one bio in: reads, and where everything ends
+ *	vci-read.c	reads in a worker
  *	vci-write.c	writes and discards
+ *	vci-stream.c	writes on their way to the log
  *	vci-bounce.c	copies of data in flight
  */
 #ifndef VCI_TARGET_H
@@ -24,6 +27,7 @@
 #include "vci-cache.h"
 #include "vci-claim.h"
 #include "vci-guard.h"
+#include "vci-stream.h"
 #include "vci-writer.h"
 
 #define DM_MSG_PREFIX "vci"
@@ -70,6 +74,10 @@ enum vci_field {
 	VCI_FIELD_BACKING_ERRORS,
 	VCI_FIELD_TREE_BYTES,
 	VCI_FIELD_MEMORY_BYTES,
+	VCI_FIELD_DIRTY_BLOCKS,
+	VCI_FIELD_WRITTEN_BLOCKS,
+	VCI_FIELD_WRITTEN_BACK_BLOCKS,
+	VCI_FIELD_BATCHES,
 	VCI_NR_FIELDS,
 };
 
@@ -80,6 +88,8 @@ struct vci_target {
 	struct vci_bdev backing_io;	/* for the core */
 	struct vci_bdev cache_io;
 	enum vci_mode mode;		/* changed by messages at any time */
+	bool force;			/* activate though dirty data may be lost */
+	bool ordered;			/* write back in the order of users' flushes */
 
 	/* Set while the device is suspended: by preresume and the destructor. */
 	struct vci_cache *cache;
@@ -87,6 +97,7 @@ struct vci_target {
 	struct vci_claim *claim;
 	struct vci_guard guard;
 	struct vci_writer writer;
+	struct vci_stream stream;
 
 	struct workqueue_struct *wq;	/* bios that had to sleep */
 	struct work_struct failed_work;	/* tells that the cache failed */
@@ -99,22 +110,34 @@ struct vci_target {
 	u64 cleared[VCI_NR_FIELDS];	/* what clear_stats hides; cache_lock */
 };
 
+/* A flush comes as one bio for each device, numbered. */
+enum vci_flush_nr {
+	VCI_FLUSH_CACHE,
+	VCI_FLUSH_BACKING,
+	VCI_NR_FLUSHES,
+};
+
 enum vci_bio_kind {
 	VCI_BIO_PLAIN,		/* nothing to do when it ends */
 	VCI_BIO_HIT,		/* reads the cache device, holds the guard */
 	VCI_BIO_WRITE,		/* between vci_write_begin() and _end() */
+	VCI_BIO_LOG,		/* in the stream */
+	VCI_BIO_FLUSH_CACHE,	/* between vci_flush_*_begin() and _end() */
+	VCI_BIO_FLUSH_BACKING,
 };
 
 struct vci_bio {
 	struct vci_target *t;
-	struct bvec_iter iter;		/* its place on the backing device */
+	struct bvec_iter iter;		/* its place on the backing device; what is left */
 	unsigned short flags;		/* bi_flags it came with */
 	u8 kind;
 	bool fill;			/* ticket is valid */
+	bool dirty;			/* HIT: only the cache device has it */
 	union {
 		struct percpu_ref *guard;	/* HIT */
 		struct vci_ticket ticket;	/* a miss */
 		struct vci_write write;		/* WRITE, or with a bounce bio */
+		struct vci_flush_token token;	/* FLUSH_* */
 	};
 	struct bio *bounce;
 	struct work_struct work;
@@ -148,6 +171,12 @@ static inline int vci_remap_backing(struct vci_target *t, struct bio *bio)
 	return DM_MAPIO_REMAPPED;
 }
 
+/* Does the cache device serve a read?  Dirty data in any case. */
+static inline bool vci_is_served(const struct vci_lookup *res, bool cached)
+{
+	return res->mapped && (cached || res->e.flags & VCI_EXT_DIRTY);
+}
+
 /* Bytes of user data above which work in a completion goes to a worker. */
 #define VCI_COPY_SECTORS_MAX	VCI_ENTRY_BLOCKS_MAX
 
@@ -163,9 +192,22 @@ int vci_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error);
 int vci_defer(struct bio *bio, work_func_t fn);
 void vci_submit(struct bio *bio, int mapped);
 void vci_note_cache_error(struct vci_target *t, int error);
+void vci_note_dirty_lost(struct vci_target *t, u64 off, u32 blocks, int error);
+
+int vci_read_lookup(struct vci_target *t, u64 off, u32 blocks, struct vci_lookup *res,
+		    struct percpu_ref **guard);
+int vci_read_hit(struct vci_target *t, struct bio *bio, const struct vci_lookup *res);
+int vci_read_miss(struct vci_target *t, struct bio *bio);
+int vci_read_bypass(struct vci_target *t, struct bio *bio);
+int vci_read_unknown(struct vci_target *t, struct bio *bio, int error);
+bool vci_reads_cached(struct vci_target *t);
+
+/* vci-read.c */
+void vci_read_work(struct work_struct *work);
 
 /* vci-write.c */
 int vci_map_write(struct vci_target *t, struct bio *bio);
+void vci_write_past_log(struct bio *bio);
 
 /* vci-bounce.c */
 struct bio *vci_bounce_alloc(struct vci_target *t, struct bio *user);
@@ -176,6 +218,11 @@ u64 vci_counter_sum(struct vci_target *t, enum vci_counter which);
 u64 vci_activity(void *ctx);
 void vci_status(struct dm_target *ti, status_type_t type, unsigned int flags,
 		char *result, unsigned int maxlen);
+int vci_status_stats(struct vci_target *t, char *result, unsigned int maxlen);
+void vci_status_clear(struct vci_target *t);
+
+/* vci-message.c */
+void vci_set_mode(struct vci_target *t, enum vci_mode mode);
 int vci_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
 		unsigned int maxlen);
 

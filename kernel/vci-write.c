@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Writes and discards: the backing device gets them all, the cache never keeps
- * what they replace.
+ * Writes and discards.  In writeback mode writes go to the log (vci-stream.c).
+ * Else the backing device gets them, and the cache never keeps what they replace.
  *
- * Each goes vci_write_begin(), vci_write_prepare() if that is asked for, the
- * I/O, vci_write_end().  The first and the last are always paired, on every
- * path: from begin on, either bio->kind is VCI_BIO_WRITE and vci_end_io() does
- * it, or a bounce bio is on its way, or it is done here.
+ * Each of the latter goes vci_write_begin(), vci_write_prepare() if that is asked
+ * for, the I/O, vci_write_end().  The first and the last are always paired, on
+ * every path: from begin on, either bio->kind is VCI_BIO_WRITE and vci_end_io()
+ * does it, or a bounce bio is on its way, or it is done here.
+ *
+ * What is dirty stays on its path (O2): a write that finds some goes to the log in
+ * every mode, and a discard is given up.
  */
 #include <linux/delay.h>
 #include <linux/sched/mm.h>
@@ -28,7 +31,13 @@ static bool is_cacheable(struct vci_target *t, struct bio *bio)
 	       !vci_cache_is_failed(t->cache);
 }
 
-/* Nothing to be done by the backing device. */
+static bool is_for_log(struct vci_target *t, struct bio *bio)
+{
+	return READ_ONCE(t->mode) == VCI_MODE_WRITEBACK &&
+	       bio_op(bio) == REQ_OP_WRITE && !vci_cache_is_failed(t->cache);
+}
+
+/* Nothing to be done by the backing device, or nothing it may do. */
 static int complete_discard(struct vci_target *t, struct bio *bio)
 {
 	vci_write_end(t->cache, &vci_bio(bio)->write, NULL);
@@ -56,33 +65,87 @@ static int write_backing(struct vci_target *t, struct bio *bio)
 
 /*
  * A cache that cannot forget what is to be overwritten must not be used any
- * more: it is given up, and the write goes on.
+ * more: it is given up, and the write goes on; if only the cache device has some
+ * of the data, it's the write that is given up.  Return: 0 if the write may go
+ * on, -EEXIST if it meets dirty data, -EIO.
  */
-static void prepare_or_fail(struct vci_target *t, struct vci_write *w)
+static int prepare_or_fail(struct vci_target *t, struct vci_write *w)
 {
 	int r, tries = VCI_PREPARE_TRIES;
 
 	for (;;) {
 		r = vci_write_prepare(t->cache, w);
-		if (!r || vci_cache_is_failed(t->cache))
-			return;
+		if (!r || r == -EEXIST)
+			return r;
+		if (vci_cache_is_failed(t->cache))
+			return vci_cache_is_stuck(t->cache) ? -EIO : 0;
 		if (r != -ENOMEM || !--tries)
 			break;
 		msleep(VCI_PREPARE_WAIT_MS);
 	}
+	if (vci_cache_dirty_blocks(t->cache))
+		return -EIO;
 	vci_cache_fail(t->cache, r);
+	if (vci_cache_is_stuck(t->cache))
+		return -EIO;
 	vci_cache_retire(t->cache);
+	return 0;
+}
+
+static void prepare_and_submit(struct vci_target *t, struct bio *bio)
+{
+	struct vci_bio *b = vci_bio(bio);
+	int r = prepare_or_fail(t, &b->write);
+
+	if (!r) {
+		vci_submit(bio, write_backing(t, bio));
+	} else if (r == -EEXIST && bio_op(bio) == REQ_OP_WRITE) {
+		vci_write_end(t->cache, &b->write, NULL);
+		vci_stream_add(&t->stream, bio);
+	} else if (r == -EEXIST) {
+		complete_discard(t, bio);
+	} else {
+		vci_write_end(t->cache, &b->write, NULL);
+		bio_io_error(bio);
+	}
 }
 
 static void write_work(struct work_struct *work)
 {
 	struct bio *bio = vci_bio_of_work(work);
-	struct vci_bio *b = vci_bio(bio);
 	unsigned int noio = memalloc_noio_save();
 
-	prepare_or_fail(b->t, &b->write);
-	vci_submit(bio, write_backing(b->t, bio));
+	prepare_and_submit(vci_bio(bio)->t, bio);
 	memalloc_noio_restore(noio);
+}
+
+static void past_log_work(struct work_struct *work)
+{
+	struct bio *bio = vci_bio_of_work(work);
+	struct vci_bio *b = vci_bio(bio);
+	struct vci_target *t = b->t;
+	unsigned int noio = memalloc_noio_save();
+
+	if (vci_write_begin(t->cache, &b->write, vci_bio_off(b), bio_sectors(bio)))
+		prepare_and_submit(t, bio);
+	else
+		vci_submit(bio, write_backing(t, bio));
+	memalloc_noio_restore(noio);
+}
+
+/**
+ * vci_write_past_log() - a write that the log could not take
+ * @bio: the target's, from the stream
+ *
+ * Any context.
+ */
+void vci_write_past_log(struct bio *bio)
+{
+	struct vci_bio *b = vci_bio(bio);
+
+	b->kind = VCI_BIO_PLAIN;
+	b->iter = bio->bi_iter;
+	vci_defer(bio, past_log_work);
 }
 
 /* For the statistics only: does the write begin in cached data? */
@@ -98,13 +161,13 @@ static void count_write(struct vci_target *t, struct bio *bio)
 	if (!vci_cache_lookup(t->cache, vci_bio_off(vci_bio(bio)), bio_sectors(bio), &res) &&
 	    res.mapped)
 		vci_count(t, VCI_WRITE_HITS);
-	if (bio_op(bio) == REQ_OP_WRITE && !is_cacheable(t, bio))
+	if (bio_op(bio) == REQ_OP_WRITE && !is_cacheable(t, bio) && !is_for_log(t, bio))
 		vci_count(t, VCI_BYPASSED);
 }
 
 /**
  * vci_map_write() - map a write or discard
- * @t: target with an open cache that hasn't failed
+ * @t: target with an open cache that hasn't been retired
  * @bio: at its place on the backing device
  *
  * Return: a DM_MAPIO value.
@@ -115,6 +178,10 @@ int vci_map_write(struct vci_target *t, struct bio *bio)
 	int r;
 
 	count_write(t, bio);
+	if (is_for_log(t, bio)) {
+		vci_stream_add(&t->stream, bio);
+		return DM_MAPIO_SUBMITTED;
+	}
 	r = vci_write_begin(t->cache, &b->write, vci_bio_off(b), bio_sectors(bio));
 	if (!r)
 		return write_backing(t, bio);

@@ -12,6 +12,7 @@
  */
 #define DM_MSG_PREFIX "vci"
 
+#include <linux/delay.h>
 #include <linux/device-mapper.h>
 #include <linux/sched/mm.h>
 
@@ -32,6 +33,9 @@
 /* Idle work is done after a tick without I/O, or after so long anyway. */
 #define VCI_TICK_MS		1000u
 #define VCI_LAZY_MS		30000u
+
+/* If maintenance made no room for writes, it is done again after this time. */
+#define VCI_ROOM_WAIT_MS	100u
 
 /* ---- buffers ---- */
 
@@ -165,8 +169,17 @@ static void writer_commit(struct vci_writer *w, const struct vci_slot *slot,
 	spin_unlock_irqrestore(&w->lock, flags);
 }
 
-static void copy_from_bio(void *to, struct bio *bio, struct bvec_iter *iter,
-			  unsigned int bytes)
+/**
+ * vci_copy_from_bio() - copy data out of a bio
+ * @to: where to
+ * @bio: bio
+ * @iter: where in it; goes on behind what was copied
+ * @bytes: how much; the bio has that
+ *
+ * Any context.
+ */
+void vci_copy_from_bio(void *to, struct bio *bio, struct bvec_iter *iter,
+		       unsigned int bytes)
 {
 	while (bytes) {
 		struct bio_vec bv = bio_iter_iovec(bio, *iter);
@@ -204,7 +217,8 @@ void vci_writer_fill(struct vci_writer *w, u64 off, u32 blocks,
 
 		if (writer_reserve(w, off, end - off, &slot))
 			return;
-		copy_from_bio(slot.data, source, &from, slot.blocks * VCI_BLOCK_SIZE);
+		vci_copy_from_bio(slot.data, source, &from,
+				  slot.blocks * VCI_BLOCK_SIZE);
 		valid = vci_ticket_take(w->cache, off, slot.blocks, &own) &&
 			vci_ticket_valid(w->cache, start, blocks, ticket);
 		writer_commit(w, &slot, &own, valid);
@@ -229,7 +243,7 @@ u64 vci_writer_dropped(struct vci_writer *w)
 
 /* ---- the thread ---- */
 
-static void maintain(struct vci_writer *w, bool idle)
+static int maintain(struct vci_writer *w, bool idle)
 {
 	int r;
 
@@ -239,6 +253,40 @@ static void maintain(struct vci_writer *w, bool idle)
 	if (r && !vci_cache_is_failed(w->cache))
 		DMWARN_LIMIT("%s: background work failed: error %d; it will be tried again",
 			     w->name, r);
+	return r;
+}
+
+/* How urgently writes wait for room. */
+enum vci_room { ROOM_IS_THERE, ROOM_WANTED, ROOM_WANTED_AGAIN };
+
+/**
+ * vci_writer_make_room() - the log is full: maintenance, then ops->room()
+ * @w: attached writer
+ * @again: what was done last time didn't help
+ *
+ * Any context.
+ */
+void vci_writer_make_room(struct vci_writer *w, bool again)
+{
+	WRITE_ONCE(w->room_wanted, again ? ROOM_WANTED_AGAIN : ROOM_WANTED);
+	queue_work(w->wq, &w->work);
+}
+
+/*
+ * Memory may be there a little later, and so may room: when readers have left, or
+ * a checkpoint has freed what the last one still needed.
+ */
+static void make_room(struct vci_writer *w)
+{
+	unsigned int wanted = xchg(&w->room_wanted, ROOM_IS_THERE);
+	int r;
+
+	if (wanted == ROOM_IS_THERE)
+		return;
+	if (wanted == ROOM_WANTED_AGAIN)
+		msleep(VCI_ROOM_WAIT_MS);
+	r = maintain(w, false);
+	w->ops->room(w->ctx, r == -ENOSPC || r == -ENOMEM ? 0 : r);
 }
 
 static struct vci_fill_buffer *take_ready(struct vci_writer *w)
@@ -277,8 +325,10 @@ static void writer_work(struct work_struct *work)
 	unsigned int noio = memalloc_noio_save();
 	struct vci_fill_buffer *b;
 
+	make_room(w);
 	while ((b = take_ready(w))) {
 		append(w, b);
+		make_room(w);
 		if (vci_cache_needs_maintenance(w->cache))
 			maintain(w, false);
 	}
@@ -303,13 +353,16 @@ static bool seal_old(struct vci_writer *w)
 	return b;
 }
 
-static bool was_quiet(struct vci_writer *w)
+/* There was no I/O for a tick. */
+static bool is_quiet(struct vci_writer *w)
 {
-	u64 activity = w->activity(w->ctx);
-	bool quiet = activity == w->last_activity;
+	u64 activity = w->ops->activity(w->ctx);
 
-	w->last_activity = activity;
-	return quiet;
+	if (activity != w->last_activity) {
+		w->last_activity = activity;
+		w->last_busy = jiffies;
+	}
+	return time_after_eq(jiffies, w->last_busy + msecs_to_jiffies(VCI_TICK_MS));
 }
 
 static void writer_tick(struct work_struct *work)
@@ -318,15 +371,18 @@ static void writer_tick(struct work_struct *work)
 	bool due = time_after(jiffies, w->last_lazy + msecs_to_jiffies(VCI_LAZY_MS));
 	unsigned int noio = memalloc_noio_save();
 	bool waiting = seal_old(w);
-	bool idle = due || (!waiting && was_quiet(w));
+	bool quiet = is_quiet(w);
+	bool more = vci_cleaner_tick(w, !quiet);
+	bool idle = due || (quiet && !waiting && !more);
+	unsigned int ms = waiting ? VCI_SEAL_MS : VCI_TICK_MS;
 
 	if (idle)
 		w->last_lazy = jiffies;
 	if (idle || vci_cache_needs_maintenance(w->cache))
 		maintain(w, idle);
 	memalloc_noio_restore(noio);
-	queue_delayed_work(w->wq, &w->tick,
-			   msecs_to_jiffies(waiting ? VCI_SEAL_MS : VCI_TICK_MS));
+	/* Behind what is queued already. */
+	queue_delayed_work(w->wq, &w->tick, more ? 0 : msecs_to_jiffies(ms));
 }
 
 /* ---- life ---- */
@@ -334,12 +390,12 @@ static void writer_tick(struct work_struct *work)
 /**
  * vci_writer_init() - make a writer without buffers
  * @w: zeroed memory
- * @activity: counts bios: what it returns changes if there was any I/O
- * @ctx: for @activity
+ * @ops: what it asks and tells
+ * @ctx: for @ops
  *
  * May sleep.  Return: 0 or -ENOMEM.
  */
-int vci_writer_init(struct vci_writer *w, u64 (*activity)(void *ctx), void *ctx)
+int vci_writer_init(struct vci_writer *w, const struct vci_writer_ops *ops, void *ctx)
 {
 	spin_lock_init(&w->lock);
 	mutex_init(&w->serial);
@@ -347,7 +403,7 @@ int vci_writer_init(struct vci_writer *w, u64 (*activity)(void *ctx), void *ctx)
 	INIT_LIST_HEAD(&w->sealed);
 	INIT_WORK(&w->work, writer_work);
 	INIT_DELAYED_WORK(&w->tick, writer_tick);
-	w->activity = activity;
+	w->ops = ops;
 	w->ctx = ctx;
 	w->wq = alloc_ordered_workqueue("vci_writer", WQ_MEM_RECLAIM);
 	return w->wq ? 0 : -ENOMEM;
@@ -382,6 +438,8 @@ int vci_writer_attach(struct vci_writer *w, struct vci_cache *cache, const char 
 	w->cache = cache;
 	w->name = name;
 	w->last_lazy = jiffies;
+	w->last_busy = jiffies;
+	vci_cleaner_start(w, vci_cache_header(cache)->backing_blocks);
 	w->nr_buffers = max(VCI_FILL_BUFFERS_MIN,
 			    VCI_FILL_BYTES / (blocks * VCI_BLOCK_SIZE));
 	for (i = 0; i < w->nr_buffers; i++) {

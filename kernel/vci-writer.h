@@ -20,12 +20,20 @@
 #include <linux/workqueue.h>
 
 #include "vci-cache.h"
+#include "vci-cleaner.h"
 
 struct vci_fill_buffer {
 	struct list_head list;
 	unsigned long opened;		/* jiffies of its first entry */
 	bool sealed;
 	struct vci_fill fill;
+};
+
+struct vci_writer_ops {
+	/* How many bios there were in all: to know when nothing is going on. */
+	u64 (*activity)(void *ctx);
+	/* What vci_writer_make_room() asked for is done, or can't be. */
+	void (*room)(void *ctx, int error);
 };
 
 struct vci_writer {
@@ -43,15 +51,17 @@ struct vci_writer {
 	struct mutex serial;		/* one call "by the writer" at a time */
 	struct workqueue_struct *wq;	/* ordered */
 	struct work_struct work;	/* append sealed buffers, maintain */
-	struct delayed_work tick;	/* seal old buffers, idle work */
-	/* How many bios there were in all: to know when nothing is going on. */
-	u64 (*activity)(void *ctx);
+	struct delayed_work tick;	/* seal old buffers, write back, idle work */
+	const struct vci_writer_ops *ops;
 	void *ctx;
 	u64 last_activity;
+	unsigned long last_busy;	/* jiffies */
 	unsigned long last_lazy;	/* jiffies */
+	unsigned int room_wanted;	/* by writes that found the log full */
+	struct vci_cleaner cleaner;
 };
 
-int vci_writer_init(struct vci_writer *w, u64 (*activity)(void *ctx),
+int vci_writer_init(struct vci_writer *w, const struct vci_writer_ops *ops,
 		    void *ctx) __must_check;
 void vci_writer_exit(struct vci_writer *w);
 int vci_writer_attach(struct vci_writer *w, struct vci_cache *cache,
@@ -65,5 +75,8 @@ void vci_writer_fill(struct vci_writer *w, u64 off, u32 blocks,
 		     const struct vci_ticket *ticket, struct bio *source,
 		     struct bvec_iter from);
 u64 vci_writer_dropped(struct vci_writer *w);
+void vci_writer_make_room(struct vci_writer *w, bool again);
+void vci_copy_from_bio(void *to, struct bio *bio, struct bvec_iter *iter,
+		       unsigned int bytes);
 
 #endif /* VCI_WRITER_H */

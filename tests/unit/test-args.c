@@ -56,6 +56,9 @@ static void test_accepted_lines(void)
 		{ "/dev/b /dev/c 1 passthrough", VCI_MODE_PASSTHROUGH },
 		{ "/dev/b /dev/c 1 PassThrough", VCI_MODE_PASSTHROUGH },
 		{ "8:0 8:16 1 writearound", VCI_MODE_WRITEAROUND },
+		{ "/dev/b /dev/c 1 writeback", VCI_MODE_WRITEBACK },
+		{ "/dev/b /dev/c 3 max_dirty_age 5 writeback", VCI_MODE_WRITEBACK },
+		{ "/dev/b /dev/c 1 force", VCI_MODE_WRITETHROUGH },
 	};
 	struct vci_config config;
 	const char *error;
@@ -69,6 +72,24 @@ static void test_accepted_lines(void)
 	ok(!parse_line("/dev/b /dev/c", &config, &error) &&
 	   !strcmp(config.backing_path, "/dev/b") && !strcmp(config.cache_path, "/dev/c"),
 	   "args:keeps_the_paths");
+}
+
+static void test_features(void)
+{
+	struct vci_config config;
+	const char *error;
+
+	ok(!parse_line("/dev/b /dev/c", &config, &error) && !config.force &&
+	   config.max_dirty_age == 300, "args:defaults_of_the_features");
+	ok(!parse_line("/dev/b /dev/c 5 force writeback max_dirty_age 60 ordered", &config,
+		       &error) &&
+	   config.mode == VCI_MODE_WRITEBACK && config.force && config.ordered &&
+	   config.max_dirty_age == 60,
+	   "args:takes_all_features_at_once");
+	ok(!parse_line("/dev/b /dev/c 2 MAX_DIRTY_AGE 0", &config, &error) &&
+	   config.max_dirty_age == 0, "args:an_age_of_0_is_no_limit");
+	ok(!parse_line("/dev/b /dev/c 2 max_dirty_age 316224000", &config, &error) &&
+	   config.max_dirty_age == 316224000, "args:takes_ten_years");
 }
 
 static void test_refused_lines(void)
@@ -87,7 +108,17 @@ static void test_refused_lines(void)
 		{ "/dev/b /dev/c 2 writethrough", "Fewer" },
 		{ "/dev/b /dev/c 0 writethrough", "More arguments" },
 		{ "/dev/b /dev/c 1 writethrough 1", "More arguments" },
-		{ "/dev/b /dev/c 1 writeback", "Unknown feature" },
+		{ "/dev/b /dev/c 1 writebackwards", "Unknown feature" },
+		{ "/dev/b /dev/c 2 writeback 5", "Unknown feature" },
+		{ "/dev/b /dev/c 2 writeback writeback", "More than one" },
+		{ "/dev/b /dev/c 2 force force", "force is given twice" },
+		{ "/dev/b /dev/c 2 ordered ordered", "ordered is given twice" },
+		{ "/dev/b /dev/c 1 max_dirty_age", "max_dirty_age wants" },
+		{ "/dev/b /dev/c 2 max_dirty_age writeback", "max_dirty_age wants" },
+		{ "/dev/b /dev/c 2 max_dirty_age -1", "max_dirty_age wants" },
+		{ "/dev/b /dev/c 2 max_dirty_age 316224001", "max_dirty_age wants" },
+		{ "/dev/b /dev/c 2 max_dirty_age 4294967297", "max_dirty_age wants" },
+		{ "/dev/b /dev/c 4 max_dirty_age 1 max_dirty_age 2", "max_dirty_age wants" },
 		{ "/dev/b /dev/c 1 write", "Unknown feature" },
 		{ "/dev/b /dev/c 2 writethrough writethrough", "More than one" },
 		{ "/dev/b /dev/c 2 writethrough passthrough", "More than one" },
@@ -128,6 +159,13 @@ static void test_accepted_messages(void)
 	   "message:accepts_clear_stats");
 	ok(!parse_message("STATS", &m, &error) && m.kind == VCI_MSG_STATS,
 	   "message:ignores_case");
+	ok(!parse_message("flush", &m, &error) && m.kind == VCI_MSG_FLUSH,
+	   "message:accepts_flush");
+	ok(!parse_message("max_dirty_age 7", &m, &error) &&
+	   m.kind == VCI_MSG_MAX_DIRTY_AGE && m.seconds == 7,
+	   "message:accepts_max_dirty_age");
+	ok(!parse_message("max_dirty_age 0", &m, &error) && m.seconds == 0,
+	   "message:max_dirty_age_0_is_no_limit");
 }
 
 static void test_refused_messages(void)
@@ -138,7 +176,13 @@ static void test_refused_messages(void)
 		{ "", "unknown message" },
 		{ "frobnicate", "unknown message" },
 		{ "mode", "mode wants" },
-		{ "mode writeback", "mode wants" },
+		{ "mode write", "mode wants" },
+		{ "mode writeback 1", "mode wants" },
+		{ "flush now", "no arguments" },
+		{ "max_dirty_age", "max_dirty_age wants" },
+		{ "max_dirty_age x", "max_dirty_age wants" },
+		{ "max_dirty_age 316224001", "max_dirty_age wants" },
+		{ "max_dirty_age 1 2", "max_dirty_age wants" },
 		{ "mode writethrough now", "mode wants" },
 		{ "invalidate 1", "invalidate wants" },
 		{ "invalidate 1 2 3", "invalidate wants" },
@@ -163,6 +207,7 @@ static void test_refused_messages(void)
 int main(void)
 {
 	test_accepted_lines();
+	test_features();
 	test_refused_lines();
 	test_accepted_messages();
 	test_refused_messages();
