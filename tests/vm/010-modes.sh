@@ -91,7 +91,7 @@ test_messages() {
 	is "$(vci_stat modes used_sectors)" 0 "no sector is mapped"
 	check "clear_stats" dmsetup message modes 0 clear_stats
 	is "$(vci_stat modes read_misses)" 0 "counters begin anew"
-	check_fails "an unknown mode is refused" dmsetup message modes 0 mode writeback
+	check_fails "an unknown mode is refused" dmsetup message modes 0 mode writesideways
 	check_fails "an unknown message is refused" dmsetup message modes 0 frobnicate
 	check_fails "a range behind the end is refused" \
 		dmsetup message modes 0 invalidate 100 99999999999

@@ -35,7 +35,7 @@ test_arguments() {
 		"0 $n vci /dev/nowhere $CACHE"
 	refused "a cache that is not there" "Error opening cache device" \
 		"0 $n vci $BACKING /dev/nowhere"
-	refused "an unknown feature" "Unknown feature" "0 $n vci $BACKING $CACHE 1 writeback"
+	refused "an unknown feature" "Unknown feature" "0 $n vci $BACKING $CACHE 1 writesideways"
 	refused "two modes" "More than one cache mode" \
 		"0 $n vci $BACKING $CACHE 2 writethrough writearound"
 	refused "too few features" "Fewer feature arguments" "0 $n vci $BACKING $CACHE 1"
