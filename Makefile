@@ -233,7 +233,7 @@ help:
 # dm-vci: a device-mapper cache target
 #
 # make                 the tools, and the module if kernel headers are there
-# make tools           vci-format, vci-check, vci-dump in build/bin
+# make tools           vci-format, vci-check, vci-dump, vci-writeback in build/bin
 # make modules         dm-vci.ko in build/module-<kernel>
 #                        KVER=6.1.0-1-amd64  for another installed kernel
 #                        KDIR=/path          for a kernel's build directory
