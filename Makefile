@@ -20,8 +20,8 @@ CFLAGS ?= -O2 -g
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all modules modules-check tools tests-build check check-vm mutants demo bench \
-	lint install install-tools install-modules uninstall clean help FORCE
+.PHONY: all modules modules-check tools tests-build vm-tools check check-vm check-power \
+	mutants demo bench lint install install-tools install-modules uninstall clean help FORCE
 
 all: tools
 	@if [ -e "$(KDIR)/Makefile" ]; then \
@@ -147,6 +147,15 @@ $(BUILD)/san/tests/%-sim: $(BUILD)/san/obj/tests/sim/%-sim.o \
 
 tests-build: $(UNIT_BINS) $(SIM_BINS) $(SAN_SIM_BINS) $(TOOL_BINS) $(SAN_TOOL_BINS)
 
+# What tests in the VM run there.
+POWER := $(wildcard tests/vm/power/*.c)
+
+$(BUILD)/bin/power-test: $(call objects,obj,$(POWER))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
+
+vm-tools: tools $(BUILD)/bin/power-test
+
 .SECONDARY:
 
 -include $(shell find $(BUILD)/obj $(BUILD)/san/obj -name '*.d' 2>/dev/null)
@@ -186,6 +195,13 @@ check-vm:
 	@scripts/install-deps
 	@tests/run $(if $(DEBUG),--kernel kasan) --only '^vm'
 
+check-power: CUTS ?= 200
+check-power:
+	@echo "make check-power: power failures in a VM, $(CUTS) in each mode, and targets that"
+	@echo "forget a flush, which must be noticed.  About 30 minutes.  Logs: $(BUILD)/log/."
+	@scripts/install-deps
+	@tests/vm/power/run --cuts "$(CUTS)"
+
 demo:
 	@echo "make demo: builds, boots a VM, shows what the cache gains."
 	@echo "About 5 minutes.  Logs: $(BUILD)/log/."
@@ -224,7 +240,7 @@ uninstall:
 # Downloaded and debug kernels and the logs stay; "rm -rf build" removes all.
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/san $(BUILD)/bin $(BUILD)/tests \
-		$(BUILD)/*.a $(BUILD)/sources $(BUILD)/module-* $(BUILD)/vm
+		$(BUILD)/*.a $(BUILD)/sources $(BUILD)/module-* $(BUILD)/vm $(BUILD)/power
 
 help:
 	@sed -n '/^# BEGIN HELP/,/^# END HELP/{s/^# \?//;/^\(BEGIN\|END\) HELP/d;p}' Makefile
@@ -244,6 +260,7 @@ help:
 # make check           every test; under 30 minutes on two cores
 # make check-vm        only those in a VM; about 15 minutes
 #                        DEBUG=1 on a kernel with KASAN and lockdep
+# make check-power     power failures in a VM, CUTS=200 in each mode; 30 minutes
 # make mutants         breaks orderings; the crash simulator must notice each
 # make lint            style, layers, static analysis; about a minute
 # make bench           measurements in a VM
