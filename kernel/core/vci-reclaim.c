@@ -149,7 +149,8 @@ int vci_reclaim(struct vci_cache *c, u32 segments)
 	spin_lock(vci_cache_lock(c));
 	nr = vci_segments_drained(&c->segments, vci_ordered_before(c));
 	spin_unlock(vci_cache_lock(c));
-	if (!nr && error == -ENOSPC)
+	/* Where segments are left, it is a checkpoint that was wanting (L2). */
+	if (!nr && error == -ENOSPC && !nr_available(c))
 		vci_ordered_give_up(c);
 	return nr ? 0 : error;
 }
