@@ -24,6 +24,20 @@ void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks)
 	f->pending = 0;
 }
 
+/*
+ * A batch of users' writes never overwrites itself: it is written back in one go,
+ * and may be so again (vci-ordered.c).
+ */
+static bool overwrites(const struct vci_fill *f, u64 off, u32 blocks)
+{
+	u32 i;
+
+	for (i = 0; f->write && i < f->nr; i++)
+		if (off < f->e[i].off + f->e[i].blocks && f->e[i].off < off + blocks)
+			return true;
+	return false;
+}
+
 /**
  * vci_fill_reserve() - room for data in a fill
  * @f: fill; the caller's lock held
@@ -31,7 +45,8 @@ void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks)
  * @blocks: how many are wanted
  * @t: ticket for the blocks
  *
- * Return: index of the entry, which may be shorter than @blocks, or -ENOSPC.
+ * Return: index of the entry, which may be shorter than @blocks, or -ENOSPC: the
+ * next fill has room.
  */
 int vci_fill_reserve(struct vci_fill *f, u64 off, u32 blocks,
 		     const struct vci_ticket *t)
@@ -42,8 +57,11 @@ int vci_fill_reserve(struct vci_fill *f, u64 off, u32 blocks,
 		return -ENOSPC;
 	blocks = min_t(u32, blocks, VCI_ENTRY_BLOCKS_MAX);
 	blocks = min_t(u64, blocks, VCI_WINDOW_BLOCKS - (off & (VCI_WINDOW_BLOCKS - 1)));
+	blocks = min(blocks, f->capacity - f->used);
+	if (overwrites(f, off, blocks))
+		return -ENOSPC;
 	e->off = off;
-	e->blocks = min(blocks, f->capacity - f->used);
+	e->blocks = blocks;
 	e->data_block = VCI_UNIT_BLOCKS + f->used;
 	e->ticket = *t;
 	e->valid = false;

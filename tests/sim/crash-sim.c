@@ -4,14 +4,19 @@
  *
  *	crash-sim --count 200000		that many crashes, seeds from the clock
  *	crash-sim --seed 0x1234 --ops 100	one history again
+ *	crash-sim --seed 0x1234 --shrink	... and a shorter one, if there is
  *
- * What is assumed of the disks is in sim-disk.h, what counts as a violation in
- * sim-world.h.  Everything in a history follows from its seed and --ops.
+ * A history is one image from its formatting on, over its crashes and closes: at
+ * least 24 of them and 200 operations of users.  What is assumed of the disks is
+ * in sim-disk.h, what counts as a violation in sim-world.h, what the table at the
+ * end counts in sim-table.c.  Everything in a history follows from its seed, --ops
+ * and --rounds.
  */
 #include <getopt.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,7 +26,7 @@
 #define JOBS_MAX	64
 /* How many steps --shrink may try, divided by the length of the rounds. */
 #define SHRINK_STEPS	8000u
-/* Seconds for one history: it takes a hundredth of one. */
+/* Seconds of CPU for one history: it takes a hundredth of one. */
 #define HANG_SECONDS	60u
 
 static const struct option options[] = {
@@ -68,6 +73,14 @@ static void on_abort(int sig)
 	_exit(3);
 }
 
+/* A history that goes on for ever is one that died. */
+static void watch_out(void)
+{
+	const struct itimerval limit = { .it_value.tv_sec = HANG_SECONDS };
+
+	setitimer(ITIMER_PROF, &limit, NULL);
+}
+
 static u64 now_ns(void)
 {
 	struct timespec ts;
@@ -86,7 +99,7 @@ static void run(const struct sim_options *o, u64 first, u64 step, u64 count,
 	current_ops = o->ops;
 	do {
 		current_seed = seed;
-		alarm(HANG_SECONDS);
+		watch_out();
 		sim_history(res, o, seed);
 		res->histories++;
 		res->last_seed = seed;
@@ -112,7 +125,7 @@ static void shrink(const struct sim_options *o, const struct sim_result *r)
 		seeds = SHRINK_STEPS / steps[i];
 		for (k = 0; k < seeds && best > steps[i]; k++) {
 			memset(&res, 0, sizeof(res));
-			alarm(HANG_SECONDS);
+			watch_out();
 			sim_history(&res, &less, r->last_seed + k);
 			if (!res.failed || strncmp(res.violation, r->violation, 5) ||
 			    res.rounds * steps[i] >= best)
@@ -300,7 +313,7 @@ int main(int argc, char **argv)
 
 	parse(argc, argv, &o);
 	signal(SIGABRT, on_abort);
-	signal(SIGALRM, on_abort);
+	signal(SIGPROF, on_abort);
 	signal(SIGSEGV, on_abort);
 	if (o.tap && !o.count)
 		o.count = 20000;
