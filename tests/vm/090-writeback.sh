@@ -4,7 +4,7 @@
 # Write-back: a synced write costs one write and one flush of the cache device
 # and nothing else; the backing device gets what is dirty by "flush", by age, by a
 # change of mode and when nothing else goes on; dirty data survives a removal.
-# timeout: 600
+# timeout: 900
 
 . "$VCI_ROOT/tests/vm/lib.sh"
 . "$VCI_ROOT/tests/vm/vci-lib.sh"

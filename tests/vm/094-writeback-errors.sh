@@ -3,7 +3,7 @@
 #
 # Write-back and devices that fail: dirty data is never guessed and never lost by
 # a device that comes back; what can't be done is an error (law 5, law 6).
-# timeout: 400
+# timeout: 900
 
 . "$VCI_ROOT/tests/vm/lib.sh"
 . "$VCI_ROOT/tests/vm/vci-lib.sh"
