@@ -77,17 +77,19 @@ static void add_state(struct json_object *o, const struct vci_header *h)
 	cli_json_u64(o, "ordered_sequence", h->ordered_seq);
 	cli_json_u64(o, "lru_head", h->lru_head);
 	cli_json_u64(o, "lru_tail", h->lru_tail);
-	add_segment(o, "log_segment", h->log_segment);
-	cli_json_u64(o, "log_used", h->log_used);
+	for (i = 0; i < VCI_STREAMS; i++) {
+		snprintf(key, sizeof(key), "open_%u", i);
+		add_segment(o, key, h->open[i].segment);
+		snprintf(key, sizeof(key), "open_%u_used", i);
+		cli_json_u64(o, key, h->open[i].used);
+	}
 	for (i = 0; i < VCI_QUEUE; i++) {
 		snprintf(key, sizeof(key), "queue_%u", i);
 		add_segment(o, key, h->queue[i]);
 	}
 	for (i = 0; i < h->nr_epochs; i++) {
 		snprintf(key, sizeof(key), "epoch_%u", i);
-		cli_json_u64(o, key, h->epochs[i].epoch);
-		snprintf(key, sizeof(key), "epoch_%u_ordinal", i);
-		cli_json_u64(o, key, h->epochs[i].ordinal);
+		cli_json_u64(o, key, h->epochs[i]);
 	}
 	cli_json_u64(o, "pages_checksum", h->pages_crc);
 }
@@ -204,6 +206,7 @@ static void dump_segment(struct dump *d, u32 i, const struct vci_segment_disk *s
 	cli_json_u64(o, "segment", i);
 	cli_json_u64(o, "address", segment_addr(d, i));
 	cli_json_text(o, "state", s->state < ARRAY_SIZE(states) ? states[s->state] : "unknown");
+	cli_json_u64(o, "stream", s->stream);
 	cli_json_u64(o, "live_blocks", le32_to_cpu(s->live_blocks));
 	cli_json_u64(o, "sequence", le64_to_cpu(s->seq));
 	dump_item(d, o);
@@ -264,6 +267,7 @@ static void dump_batch(struct dump *d, u32 segment, const struct vci_batch_info 
 	cli_json_u64(o, "segment", segment);
 	cli_json_u64(o, "address", b->addr);
 	cli_json_u64(o, "blocks", b->blocks);
+	cli_json_u64(o, "stream", b->stream);
 	cli_json_u64(o, "sequence", b->seq);
 	cli_json_u64(o, "epoch", b->epoch);
 	cli_json_u64(o, "durable_sequence", b->durable_seq);

@@ -94,13 +94,14 @@ static bool nodes_fit(const struct vci_cache *c)
 	       c->nodes.nr;
 }
 
-static int reserve(struct vci_cache *c, u32 blocks, u32 keep, struct vci_append *a)
+static int reserve(struct vci_cache *c, u32 stream, u32 blocks, u32 keep,
+		   struct vci_append *a)
 {
 	int r = -ENOSPC;
 
 	spin_lock(vci_cache_lock(c));
 	if (!keep || nodes_fit(c))
-		r = vci_log_reserve(&c->log, blocks, keep, &a->info);
+		r = vci_log_reserve(&c->log, stream, blocks, keep, &a->info);
 	spin_unlock(vci_cache_lock(c));
 	if (r == -ENOSPC)
 		WRITE_ONCE(c->checkpoint_due, true);
@@ -113,13 +114,13 @@ static int reserve(struct vci_cache *c, u32 blocks, u32 keep, struct vci_append 
 }
 
 /* For who may sleep: names of segments become durable on the way. */
-static int reserve_sleep(struct vci_cache *c, u32 blocks, u32 keep,
+static int reserve_sleep(struct vci_cache *c, u32 stream, u32 blocks, u32 keep,
 			 struct vci_append *a)
 {
 	int r;
 
 	for (;;) {
-		r = reserve(c, blocks, keep, a);
+		r = reserve(c, stream, blocks, keep, a);
 		if (r != -EAGAIN)
 			return r;
 		r = vci_cache_flush(c);
@@ -199,6 +200,12 @@ static void entry_change(const struct vci_fill *f, u32 i, const struct vci_entry
 
 /* ---- users' writes ---- */
 
+/* In order, they are read again as they lie there: vci-ordered.c. */
+static u32 write_stream(const struct vci_cache *c, const struct vci_fill *f)
+{
+	return c->ordered ? VCI_STREAM_NEW : f->stream;
+}
+
 /**
  * vci_append_begin() - give a batch of users' writes its place, and seal it
  * @c: cache; the caller is in the gate
@@ -224,7 +231,7 @@ int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append 
 	smp_mb();
 	r = vci_cache_is_failed(c) ? -EIO : 0;
 	if (!r)
-		r = reserve(c, padded_blocks(f), VCI_KEEP_WRITES, a);
+		r = reserve(c, write_stream(c, f), padded_blocks(f), VCI_KEEP_WRITES, a);
 	if (r) {
 		WRITE_ONCE(c->write_in_flight, false);
 		return r;
@@ -398,7 +405,7 @@ static int append_fill(struct vci_cache *c, struct vci_fill *f)
 		c->stats.stale_fills += f->nr;
 		return 0;
 	}
-	r = reserve_sleep(c, padded_blocks(f), VCI_KEEP_FILLS, &a);
+	r = reserve_sleep(c, f->stream, padded_blocks(f), VCI_KEEP_FILLS, &a);
 	if (r)
 		return r;
 	a.info.nr_entries = f->nr;
@@ -455,7 +462,7 @@ int vci_append_records(struct vci_cache *c, const struct vci_entry *entries, u32
 	vci_append_wait(c);
 	/* Behind a batch that failed nothing may be durable: it would be missed. */
 	r = vci_cache_is_failed(c) ? -EIO :
-	    reserve_sleep(c, VCI_UNIT_BLOCKS, 0, &a);
+	    reserve_sleep(c, VCI_STREAM_NEW, VCI_UNIT_BLOCKS, 0, &a);
 	if (!r) {
 		memcpy(c->entries, entries, nr * sizeof(*entries));
 		a.info.nr_entries = nr;

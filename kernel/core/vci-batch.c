@@ -59,7 +59,8 @@ static void batch_decode(const struct vci_batch_disk *d, struct vci_batch_info *
 	info->durable_seq = le64_to_cpu(d->durable_seq);
 	info->addr = le64_to_cpu(d->addr);
 	info->blocks = le32_to_cpu(d->blocks);
-	info->header_blocks = le16_to_cpu(d->header_blocks);
+	info->header_blocks = d->header_blocks;
+	info->stream = d->stream;
 	info->nr_entries = le16_to_cpu(d->nr_entries);
 	for (i = 0; i < VCI_WINDOW; i++)
 		info->next[i] = le32_to_cpu(d->next[i]);
@@ -82,7 +83,7 @@ static int batch_check_shape(const struct vci_batch_disk *d, u64 addr,
 			     struct vci_damage *dmg)
 {
 	u32 nr = le16_to_cpu(d->nr_entries);
-	u32 header_blocks = le16_to_cpu(d->header_blocks);
+	u32 header_blocks = d->header_blocks;
 
 	if (le32_to_cpu(d->magic) != VCI_BATCH_MAGIC)
 		return vci_damaged(dmg, VCI_DMG_BATCH_MAGIC, addr,
@@ -108,6 +109,8 @@ static int batch_check_fields(const struct vci_batch_disk *d, u64 addr, u32 room
 		return batch_damaged(dmg, addr, info->durable_seq, info->seq);
 	if (!info->epoch)
 		return batch_damaged(dmg, addr, 0, 1);
+	if (info->stream >= VCI_STREAMS)
+		return batch_damaged(dmg, addr, info->stream, VCI_STREAMS);
 	if (!info->blocks || info->blocks % VCI_UNIT_BLOCKS || info->blocks > room ||
 	    info->blocks > VCI_BATCH_BLOCKS_MAX)
 		return batch_damaged(dmg, addr, info->blocks, room);
@@ -247,7 +250,8 @@ static void batch_encode(const struct vci_batch_info *info, struct vci_batch_dis
 	d->durable_seq = cpu_to_le64(info->durable_seq);
 	d->addr = cpu_to_le64(info->addr);
 	d->blocks = cpu_to_le32(info->blocks);
-	d->header_blocks = cpu_to_le16(info->header_blocks);
+	d->header_blocks = info->header_blocks;
+	d->stream = info->stream;
 	d->nr_entries = cpu_to_le16(info->nr_entries);
 	for (i = 0; i < VCI_WINDOW; i++)
 		d->next[i] = cpu_to_le32(info->next[i]);

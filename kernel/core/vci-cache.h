@@ -182,6 +182,7 @@ struct vci_fill_entry {
  */
 struct vci_fill {
 	u8 *buffer;		/* vci_cache_batch_blocks() * 512 bytes */
+	u8 stream;		/* enum vci_log_stream: where it goes */
 	bool write;		/* users' writes, dirty; tickets don't count */
 	bool fua;		/* durable when it completes */
 	u32 capacity;		/* blocks of data that fit */

@@ -121,19 +121,6 @@ static int write_bitmap(struct closing *cl, const struct vci_header *h)
 	return r;
 }
 
-static void reset_header(struct vci_header *h)
-{
-	u32 i;
-
-	h->log_segment = VCI_NO_SEGMENT;
-	h->log_used = 0;
-	for (i = 0; i < VCI_QUEUE; i++)
-		h->queue[i] = VCI_NO_SEGMENT;
-	h->nr_epochs = 0;
-	memset(h->epochs, 0, sizeof(h->epochs));
-	h->unclean = 0;
-}
-
 /* Empty segments are free; what is promised to the log is free again. */
 static void release_segments(struct vci_cache *c)
 {
@@ -164,7 +151,8 @@ static int write_clean(struct closing *cl)
 
 	h.checkpoint_gen++;
 	h.flags &= ~VCI_HDR_RETIRED;
-	reset_header(&h);
+	vci_header_clear_log(&h);
+	h.unclean = 0;
 	mark_fixed_areas(cl, &h);
 	vci_nodes_clear(&c->nodes);
 	r = build_tree(cl, &h);

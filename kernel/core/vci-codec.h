@@ -21,9 +21,9 @@ struct vci_area {
 	u32 blocks;
 };
 
-struct vci_epoch {
-	u64 epoch;
-	u32 ordinal;
+struct vci_open_segment {
+	u32 segment;
+	u32 used;
 };
 
 /* The atomic header in memory; fields as in struct vci_header_disk. */
@@ -53,11 +53,10 @@ struct vci_header {
 	u64 lru_head, lru_tail;
 	u64 nr_extents;
 	u64 data_blocks;
-	u32 log_segment;
-	u32 log_used;
+	struct vci_open_segment open[VCI_STREAMS];
 	u32 queue[VCI_QUEUE];
 	u32 nr_epochs;
-	struct vci_epoch epochs[VCI_EPOCHS];
+	u64 epochs[VCI_EPOCHS];
 	u32 pages_crc;
 	u64 dirty_blocks;
 	u64 ordered_seq;
@@ -66,6 +65,8 @@ struct vci_header {
 int vci_header_check(const void *block, u64 device_blocks,
 		     struct vci_header *h, struct vci_damage *dmg) __must_check;
 void vci_header_seal(const struct vci_header *h, void *block);
+/* No log: neither segments nor epochs. */
+void vci_header_clear_log(struct vci_header *h);
 
 /* The static header, block 1 (label is NUL terminated). */
 int vci_static_check(const void *block, char label[VCI_LABEL_SIZE + 1],
@@ -162,7 +163,8 @@ struct vci_batch_info {
 	u64 seq, epoch, durable_seq;
 	u64 addr;
 	u32 blocks;
-	u16 header_blocks;
+	u8 header_blocks;
+	u8 stream;
 	u16 nr_entries;
 	u32 next[VCI_WINDOW];
 };

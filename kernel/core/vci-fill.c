@@ -16,6 +16,7 @@
 void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks)
 {
 	f->buffer = buffer;
+	f->stream = 0;
 	f->write = false;
 	f->fua = false;
 	f->capacity = buffer_blocks - VCI_UNIT_BLOCKS;

@@ -53,7 +53,6 @@ int vci_format_plan(const struct vci_format_params *p, u64 device_blocks,
 		    struct vci_header *h, const char **why)
 {
 	struct vci_layout_params layout = p->layout;
-	unsigned int i;
 	int err;
 
 	if (!layout.blocks)
@@ -78,9 +77,7 @@ int vci_format_plan(const struct vci_format_params *p, u64 device_blocks,
 	h->write_gen = FORMAT_GEN;
 	h->checkpoint_gen = FORMAT_GEN;
 	h->pages_crc = plan_pages_crc(h);
-	h->log_segment = VCI_NO_SEGMENT;
-	for (i = 0; i < VCI_QUEUE; i++)
-		h->queue[i] = VCI_NO_SEGMENT;
+	vci_header_clear_log(h);
 	return 0;
 }
 

@@ -70,18 +70,34 @@ static void header_decode_state(const struct vci_header_disk *d,
 	h->lru_tail = le64_to_cpu(d->lru_tail);
 	h->nr_extents = le64_to_cpu(d->nr_extents);
 	h->data_blocks = le64_to_cpu(d->data_blocks);
-	h->log_segment = le32_to_cpu(d->log_segment);
-	h->log_used = le32_to_cpu(d->log_used);
+	for (i = 0; i < VCI_STREAMS; i++) {
+		h->open[i].segment = le32_to_cpu(d->open[i].segment);
+		h->open[i].used = le32_to_cpu(d->open[i].used);
+	}
 	for (i = 0; i < VCI_QUEUE; i++)
 		h->queue[i] = le32_to_cpu(d->queue[i]);
 	h->nr_epochs = le32_to_cpu(d->nr_epochs);
-	for (i = 0; i < VCI_EPOCHS; i++) {
-		h->epochs[i].epoch = le64_to_cpu(d->epochs[i].epoch);
-		h->epochs[i].ordinal = le32_to_cpu(d->epochs[i].ordinal);
-	}
+	for (i = 0; i < VCI_EPOCHS; i++)
+		h->epochs[i] = le64_to_cpu(d->epochs[i]);
 	h->pages_crc = le32_to_cpu(d->pages_crc);
 	h->dirty_blocks = le64_to_cpu(d->dirty_blocks);
 	h->ordered_seq = le64_to_cpu(d->ordered_seq);
+}
+
+/**
+ * vci_header_clear_log() - no segment is open or named, no epoch begun
+ * @h: header of an image that is clean, or new
+ */
+void vci_header_clear_log(struct vci_header *h)
+{
+	unsigned int i;
+
+	for (i = 0; i < VCI_STREAMS; i++)
+		h->open[i] = (struct vci_open_segment) { .segment = VCI_NO_SEGMENT };
+	for (i = 0; i < VCI_QUEUE; i++)
+		h->queue[i] = VCI_NO_SEGMENT;
+	h->nr_epochs = 0;
+	memset(h->epochs, 0, sizeof(h->epochs));
 }
 
 /* ---- encoding --------------------------------------------------------- */
@@ -143,15 +159,15 @@ static void header_encode_state(const struct vci_header *h,
 	d->lru_tail = cpu_to_le64(h->lru_tail);
 	d->nr_extents = cpu_to_le64(h->nr_extents);
 	d->data_blocks = cpu_to_le64(h->data_blocks);
-	d->log_segment = cpu_to_le32(h->log_segment);
-	d->log_used = cpu_to_le32(h->log_used);
+	for (i = 0; i < VCI_STREAMS; i++) {
+		d->open[i].segment = cpu_to_le32(h->open[i].segment);
+		d->open[i].used = cpu_to_le32(h->open[i].used);
+	}
 	for (i = 0; i < VCI_QUEUE; i++)
 		d->queue[i] = cpu_to_le32(h->queue[i]);
 	d->nr_epochs = cpu_to_le32(h->nr_epochs);
-	for (i = 0; i < VCI_EPOCHS; i++) {
-		d->epochs[i].epoch = cpu_to_le64(h->epochs[i].epoch);
-		d->epochs[i].ordinal = cpu_to_le32(h->epochs[i].ordinal);
-	}
+	for (i = 0; i < VCI_EPOCHS; i++)
+		d->epochs[i] = cpu_to_le64(h->epochs[i]);
 	d->pages_crc = cpu_to_le32(h->pages_crc);
 	d->dirty_blocks = cpu_to_le64(h->dirty_blocks);
 	d->ordered_seq = cpu_to_le64(h->ordered_seq);
@@ -384,57 +400,67 @@ static int header_check_backing(const struct vci_header *h, struct vci_damage *d
 	return 0;
 }
 
-static int header_check_queue(const struct vci_header *h, struct vci_damage *dmg)
+/* The @i-th of the segments that the log has, or goes on with. */
+static u32 log_segment(const struct vci_header *h, unsigned int i)
+{
+	return i < VCI_STREAMS ? h->open[i].segment : h->queue[i - VCI_STREAMS];
+}
+
+static int header_check_segments(const struct vci_header *h, struct vci_damage *dmg)
 {
 	unsigned int i, j;
 
-	for (i = 0; i < VCI_QUEUE; i++) {
-		if (h->queue[i] == VCI_NO_SEGMENT)
+	for (i = 0; i < VCI_STREAMS + VCI_QUEUE; i++) {
+		u32 segment = log_segment(h, i);
+
+		if (segment == VCI_NO_SEGMENT)
 			continue;
-		if (h->queue[i] >= h->nr_segments || h->queue[i] == h->log_segment)
-			return field_damaged(dmg, h->queue[i], h->nr_segments);
+		if (segment >= h->nr_segments)
+			return field_damaged(dmg, segment, h->nr_segments);
 		for (j = 0; j < i; j++)
-			if (h->queue[j] == h->queue[i])
-				return field_damaged(dmg, h->queue[i], VCI_NO_SEGMENT);
+			if (log_segment(h, j) == segment)
+				return field_damaged(dmg, segment, VCI_NO_SEGMENT);
+	}
+	return 0;
+}
+
+static int header_check_open(const struct vci_header *h, struct vci_damage *dmg)
+{
+	unsigned int i;
+
+	for (i = 0; i < VCI_STREAMS; i++) {
+		const struct vci_open_segment *o = &h->open[i];
+		u32 room = o->segment == VCI_NO_SEGMENT ? 0 : h->segment_blocks;
+
+		if (o->used > room || o->used % VCI_UNIT_BLOCKS)
+			return field_damaged(dmg, o->used, room);
 	}
 	return 0;
 }
 
 /* Each activation has an epoch of its own (O10). */
-static int header_check_epochs_differ(const struct vci_header *h,
-				      struct vci_damage *dmg)
+static int header_check_epochs(const struct vci_header *h, struct vci_damage *dmg)
 {
 	unsigned int i, j;
 
-	for (i = 0; i < h->nr_epochs; i++)
+	for (i = 0; i < h->nr_epochs; i++) {
+		if (!h->epochs[i])
+			return field_damaged(dmg, 0, 1);
 		for (j = 0; j < i; j++)
-			if (h->epochs[i].epoch == h->epochs[j].epoch)
-				return field_damaged(dmg, h->epochs[i].epoch, 0);
+			if (h->epochs[i] == h->epochs[j])
+				return field_damaged(dmg, h->epochs[i], 0);
+	}
 	return 0;
 }
 
 /* Where the log goes on. */
 static int header_check_log(const struct vci_header *h, struct vci_damage *dmg)
 {
-	u32 room = h->log_segment == VCI_NO_SEGMENT ? 0 : h->segment_blocks;
-	unsigned int i;
-	int err;
+	int err = header_check_open(h, dmg);
 
-	if (h->log_segment != VCI_NO_SEGMENT && h->log_segment >= h->nr_segments)
-		return field_damaged(dmg, h->log_segment, h->nr_segments);
-	if (h->log_used > room || h->log_used % VCI_UNIT_BLOCKS)
-		return field_damaged(dmg, h->log_used, room);
-	for (i = 0; i < h->nr_epochs; i++) {
-		if (!h->epochs[i].epoch)
-			return field_damaged(dmg, 0, 1);
-		if (i && h->epochs[i].ordinal < h->epochs[i - 1].ordinal)
-			return field_damaged(dmg, h->epochs[i].ordinal,
-					     h->epochs[i - 1].ordinal);
-	}
-	err = header_check_epochs_differ(h, dmg);
-	if (err)
-		return err;
-	return header_check_queue(h, dmg);
+	if (!err)
+		err = header_check_epochs(h, dmg);
+	return err ? err : header_check_segments(h, dmg);
 }
 
 static int header_check_fields(const struct vci_header *h, struct vci_damage *dmg)

@@ -11,9 +11,12 @@
  */
 void vci_log_init(struct vci_log *log, struct vci_segments *segments)
 {
+	u32 i;
+
 	memset(log, 0, sizeof(*log));
 	log->segments = segments;
-	log->segment = VCI_NO_SEGMENT;
+	for (i = 0; i < VCI_STREAMS; i++)
+		log->open[i].segment = VCI_NO_SEGMENT;
 }
 
 /**
@@ -33,45 +36,49 @@ void vci_log_fill_queue(struct vci_log *log)
 }
 
 /**
- * vci_log_room() - blocks left in the open segment
+ * vci_log_room() - blocks left in the open segment of a stream
  * @log: the log
+ * @stream: which
  */
-u32 vci_log_room(const struct vci_log *log)
+u32 vci_log_room(const struct vci_log *log, u32 stream)
 {
-	if (log->segment == VCI_NO_SEGMENT)
-		return 0;
-	return log->segments->blocks - log->used;
+	const struct vci_log_open *o = &log->open[stream];
+
+	return o->segment == VCI_NO_SEGMENT ? 0 : log->segments->blocks - o->used;
 }
 
-static int open_next(struct vci_log *log, u32 keep)
+static int open_next(struct vci_log *log, u32 stream, u32 keep)
 {
+	struct vci_log_open *o = &log->open[stream];
+	struct vci_segment *s;
 	u32 i;
 
 	vci_log_fill_queue(log);
 	if (log->nr_queue + log->segments->count[VCI_LIFE_FREE] <= keep)
 		return -ENOSPC;
 	/* L2: a flush helps only if a completed batch names it. */
-	if (log->ordinal + 1 > READ_ONCE(log->named_durable))
-		return log->ordinal + 1 > log->named_completed ? -ENOSPC : -EAGAIN;
-	if (log->segment != VCI_NO_SEGMENT)
-		vci_segment_set(log->segments, log->segment, VCI_LIFE_CLOSED);
+	if (log->opened + 1 > READ_ONCE(log->named_durable))
+		return log->opened + 1 > log->named_completed ? -ENOSPC : -EAGAIN;
+	if (o->segment != VCI_NO_SEGMENT)
+		vci_segment_set(log->segments, o->segment, VCI_LIFE_CLOSED);
 	i = log->queue[0];
 	log->nr_queue--;
 	memmove(log->queue, log->queue + 1, log->nr_queue * sizeof(log->queue[0]));
 	vci_log_fill_queue(log);
 	vci_segment_set(log->segments, i, VCI_LIFE_OPEN);
-	VCI_ASSERT(!log->segments->s[i].live);
-	log->segments->s[i].seq = log->seq + 1;
-	log->first_seq = log->seq + 1;
-	log->segment = i;
-	log->used = 0;
-	log->ordinal++;
+	s = &log->segments->s[i];
+	VCI_ASSERT(!s->live);
+	s->seq = log->seq + 1;
+	s->stream = stream;
+	*o = (struct vci_log_open) { .segment = i, .first_seq = log->seq + 1 };
+	log->opened++;
 	return 0;
 }
 
 /**
  * vci_log_reserve() - give a batch its place
  * @log: the log
+ * @stream: to which it is appended
  * @blocks: header, data and padding; at most a segment
  * @keep: segments to leave for others
  * @info: filled in, but for header_blocks and nr_entries
@@ -79,26 +86,28 @@ static int open_next(struct vci_log *log, u32 keep)
  * Return: 0; -EAGAIN if the next segment's name must become durable first;
  * -ENOSPC if there is no free segment, or a checkpoint must name it.
  */
-int vci_log_reserve(struct vci_log *log, u32 blocks, u32 keep,
+int vci_log_reserve(struct vci_log *log, u32 stream, u32 blocks, u32 keep,
 		    struct vci_batch_info *info)
 {
+	struct vci_log_open *o = &log->open[stream];
 	u32 i;
 	int r;
 
-	if (vci_log_room(log) < blocks) {
-		r = open_next(log, keep);
+	if (vci_log_room(log, stream) < blocks) {
+		r = open_next(log, stream, keep);
 		if (r)
 			return r;
 	}
 	memset(info, 0, sizeof(*info));
+	info->stream = stream;
 	info->seq = ++log->seq;
 	info->epoch = log->epoch;
 	info->durable_seq = READ_ONCE(log->durable_seq);
-	info->addr = vci_segment_addr(log->segments, log->segment) + log->used;
+	info->addr = vci_segment_addr(log->segments, o->segment) + o->used;
 	info->blocks = blocks;
 	for (i = 0; i < VCI_WINDOW; i++)
 		info->next[i] = i < log->nr_queue ? log->queue[i] : VCI_NO_SEGMENT;
-	log->used += blocks;
+	o->used += blocks;
 	return 0;
 }
 
@@ -115,7 +124,7 @@ void vci_log_complete(struct vci_log *log, const struct vci_batch_info *info,
 
 	while (n < VCI_WINDOW && info->next[n] != VCI_NO_SEGMENT)
 		n++;
-	WRITE_ONCE(log->named_completed, log->ordinal + n);
+	WRITE_ONCE(log->named_completed, log->opened + n);
 	WRITE_ONCE(log->completed_seq, info->seq);
 	if (write)
 		WRITE_ONCE(log->write_seq, info->seq);
@@ -131,8 +140,9 @@ void vci_log_complete(struct vci_log *log, const struct vci_batch_info *info,
 bool vci_log_needs_preflush(const struct vci_log *log,
 			    const struct vci_batch_info *info)
 {
-	return info->seq != log->first_seq &&
-	       log->first_seq > READ_ONCE(log->durable_seq);
+	u64 first = log->open[info->stream].first_seq;
+
+	return info->seq != first && first > READ_ONCE(log->durable_seq);
 }
 
 /**
@@ -182,16 +192,18 @@ void vci_log_freeze(struct vci_log *log, struct vci_header *h)
 	u32 i;
 
 	vci_log_fill_queue(log);
-	log->next_base = log->ordinal;
+	log->frozen = log->opened;
 	h->checkpoint_seq = log->seq;
 	h->durable_seq = log->seq;
-	h->log_segment = log->segment;
-	h->log_used = log->used;
+	for (i = 0; i < VCI_STREAMS; i++) {
+		h->open[i].segment = log->open[i].segment;
+		h->open[i].used = log->open[i].used;
+	}
 	for (i = 0; i < VCI_QUEUE; i++)
 		h->queue[i] = i < log->nr_queue ? log->queue[i] : VCI_NO_SEGMENT;
 	memset(h->epochs, 0, sizeof(h->epochs));
 	h->nr_epochs = 1;
-	h->epochs[0].epoch = log->epoch;
+	h->epochs[0] = log->epoch;
 }
 
 /**
@@ -206,9 +218,8 @@ void vci_log_commit(struct vci_log *log, const struct vci_header *h)
 
 	while (n < VCI_QUEUE && h->queue[n] != VCI_NO_SEGMENT)
 		n++;
-	log->base = log->next_base;
 	f.seq = h->checkpoint_seq;
-	f.named = log->base + n;
+	f.named = log->frozen + n;
 	vci_log_flush_end(log, &f);
 	log->named_completed = max(log->named_completed, f.named);
 }

@@ -43,7 +43,7 @@
 #define VCI_TYPE_DYNAMIC	1u
 #define VCI_TYPE_FIXED		2u
 #define VCI_EXT_MAGIC		0x31584356u	/* "VCX1" */
-#define VCI_EXT_VERSION		1u
+#define VCI_EXT_VERSION		2u
 
 /* Feature words: unknown bits refuse all use / writing / nothing. */
 #define VCI_INCOMPAT_EXPERIMENTAL	0x00000001u	/* format not yet final */
@@ -59,7 +59,16 @@
 
 /* Epochs since the last checkpoint; a full list forces a checkpoint. */
 #define VCI_EPOCHS		6u
-/* Segments that are promised to the log in advance (see vci-log.h). */
+/* Segments that are open at once: one for each kind of data. */
+enum vci_log_stream {
+	VCI_STREAM_NEW,		/* writes, fills, records */
+	VCI_STREAM_KEPT,	/* appended again by reclaim */
+	VCI_STREAM_AHEAD,	/* read ahead of use */
+};
+
+#define VCI_STREAMS		3u
+static_assert(VCI_STREAM_AHEAD + 1 == VCI_STREAMS);
+/* Segments that are promised to the log in advance. */
 #define VCI_QUEUE		8u
 /* How many of them each batch header names; also the durable window. */
 #define VCI_WINDOW		4u
@@ -69,9 +78,9 @@ struct vci_area_disk {
 	__le32	blocks;
 } __packed;
 
-struct vci_epoch_disk {
-	__le64	epoch;
-	__le32	ordinal;	/* first segment of it, counted from the checkpoint's */
+struct vci_open_disk {
+	__le32	segment;	/* VCI_NO_SEGMENT: none */
+	__le32	used;		/* blocks of it that are before the checkpoint */
 } __packed;
 
 struct vci_header_disk {
@@ -114,15 +123,14 @@ struct vci_header_disk {
 	__le64	lru_tail;
 	__le64	nr_extents;
 	__le64	data_blocks;	/* sum of the extents' blocks */
-	__le32	log_segment;	/* open at the checkpoint; VCI_NO_SEGMENT: none */
-	__le32	log_used;	/* blocks of it that are before the checkpoint */
+	struct vci_open_disk open[VCI_STREAMS];	/* at the checkpoint */
 	__le32	queue[VCI_QUEUE];
 	__le32	nr_epochs;
-	struct vci_epoch_disk epochs[VCI_EPOCHS];
+	__le64	epochs[VCI_EPOCHS];	/* the checkpoint's, then later ones */
 	__le32	pages_crc;	/* of the generations of all pages in use */
 	__le64	dirty_blocks;	/* of data_blocks */
 	__le64	ordered_seq;	/* batches before it are written back, in order; 0 none */
-	u8	reserved[96];
+	u8	reserved[104];
 	__le32	crc;		/* crc32c of the 508 bytes before */
 } __packed;
 
@@ -138,8 +146,10 @@ static_assert(offsetof(struct vci_header_disk, uuid) == 41);
 static_assert(offsetof(struct vci_header_disk, modification_uuid) == 57);
 static_assert(offsetof(struct vci_header_disk, pad) == 73);
 static_assert(offsetof(struct vci_header_disk, ext_magic) == 80);
-static_assert(offsetof(struct vci_header_disk, pages_crc) == 392);
-static_assert(offsetof(struct vci_header_disk, dirty_blocks) == 396);
+static_assert(offsetof(struct vci_header_disk, open) == 276);
+static_assert(offsetof(struct vci_header_disk, epochs) == 336);
+static_assert(offsetof(struct vci_header_disk, pages_crc) == 384);
+static_assert(offsetof(struct vci_header_disk, dirty_blocks) == 388);
 static_assert(offsetof(struct vci_header_disk, crc) == 508);
 
 /* Block 1: written by vci-format alone, so it needs no atomicity. */
@@ -269,9 +279,10 @@ struct vci_batch_disk {
 	__le64	durable_seq;	/* newest batch known durable when built (O5) */
 	__le64	addr;		/* own address */
 	__le32	blocks;		/* header, data and padding: multiple of a unit */
-	__le16	header_blocks;	/* data of entry 0 starts behind them */
+	u8	header_blocks;	/* data of entry 0 starts behind them */
+	u8	stream;		/* of its segment */
 	__le16	nr_entries;
-	__le32	next[VCI_WINDOW];	/* segments that follow this one */
+	__le32	next[VCI_WINDOW];	/* segments that the log goes on with */
 	struct vci_entry_disk entries[];
 } __packed;
 
@@ -313,7 +324,8 @@ enum vci_segment_state {
 struct vci_segment_disk {
 	__le32	live_blocks;	/* mapped blocks in it */
 	u8	state;
-	u8	reserved[3];
+	u8	stream;		/* for which it was opened last */
+	u8	reserved[2];
 	__le64	seq;		/* its first batch: the age */
 } __packed;
 

@@ -157,15 +157,11 @@ static int check_identity(struct vci_cache *c, const struct vci_open_params *p,
 }
 
 /* Adds the new epoch to those since the checkpoint; false if there is no room. */
-static bool add_epoch(struct vci_header *h, u64 epoch, u32 ordinal)
+static bool add_epoch(struct vci_header *h, u64 epoch)
 {
-	if (h->nr_epochs && h->epochs[h->nr_epochs - 1].ordinal == ordinal)
-		h->nr_epochs--;
 	if (h->nr_epochs == VCI_EPOCHS)
 		return false;
-	h->epochs[h->nr_epochs].epoch = epoch;
-	h->epochs[h->nr_epochs].ordinal = ordinal;
-	h->nr_epochs++;
+	h->epochs[h->nr_epochs++] = epoch;
 	return true;
 }
 
@@ -187,7 +183,7 @@ static int open_epoch(struct vci_cache *c, const struct vci_open_params *p,
 	if (was_clean)
 		start_log(c, &h);
 	else
-		room = add_epoch(&h, c->log.epoch, c->log.ordinal + 1);
+		room = add_epoch(&h, c->log.epoch);
 	h.unclean = 1;
 	memcpy(h.modification_uuid, p->modification_uuid, 16);
 	r = vci_cache_write_header(c, &h);

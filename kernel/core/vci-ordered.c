@@ -26,10 +26,12 @@ struct place {
 
 /* ---- the log, read forward ---- */
 
+/* While write-back is in order, writes go to one stream, so that is what it reads. */
 static bool in_use(const struct vci_segment *s)
 {
-	return s->life == VCI_LIFE_CLOSED || s->life == VCI_LIFE_OPEN ||
-	       s->life == VCI_LIFE_VICTIM;
+	return s->stream == VCI_STREAM_NEW &&
+	       (s->life == VCI_LIFE_CLOSED || s->life == VCI_LIFE_OPEN ||
+		s->life == VCI_LIFE_VICTIM);
 }
 
 /* The segment in use with the smallest seq behind @seq. */
@@ -84,11 +86,12 @@ static bool is_batch(struct vci_cache *c, const struct place *p, u64 addr,
 /* Blocks of the segment that batches were given. */
 static u32 used_of(struct vci_cache *c, u32 segment)
 {
+	const struct vci_log_open *o = &c->log.open[VCI_STREAM_NEW];
 	u32 used = c->segments.blocks;
 
 	spin_lock(vci_cache_lock(c));
-	if (segment == c->log.segment)
-		used = c->log.used;
+	if (segment == o->segment)
+		used = o->used;
 	spin_unlock(vci_cache_lock(c));
 	return used;
 }

@@ -125,7 +125,7 @@ static bool segment_ok(const struct vci_segment_disk *s, u32 segment_blocks)
 {
 	u32 live = le32_to_cpu(s->live_blocks);
 
-	if (s->state > VCI_SEG_BAD || live > segment_blocks)
+	if (s->state > VCI_SEG_BAD || s->stream >= VCI_STREAMS || live > segment_blocks)
 		return false;
 	if (s->state == VCI_SEG_FREE && live)
 		return false;

@@ -140,10 +140,10 @@ static void set_pending(struct vci_redo *rd, u32 region)
 	rd->nr_pending++;
 }
 
-/* Puts a new entry behind the last one of the region's ring. */
-static void link_entry(struct vci_redo *rd, u32 region, u32 i)
+/* Puts an entry behind the last one of its region's ring. */
+static void link_entry(struct vci_redo *rd, u32 i)
 {
-	u32 last = rd->last[region];
+	u32 region = entry(rd, i)->next, last = rd->last[region];
 
 	if (last) {
 		entry(rd, i)->next = entry(rd, last - 1)->next;
@@ -163,6 +163,7 @@ static int add_part(struct vci_redo *rd, const struct vci_change *ch, u32 done, 
 	if (i == rd->nr_chunks * VCI_REDO_CHUNK && grow(rd))
 		return -ENOMEM;
 	*entry(rd, i) = (struct vci_redo_entry) {
+		.next = region,
 		.addr = ch->e.addr + done,
 		.old_addr = ch->old_addr + done,
 		.off = off - ((u64)region << rd->log2),
@@ -172,17 +173,15 @@ static int add_part(struct vci_redo *rd, const struct vci_change *ch, u32 done, 
 		.heat = ch->e.heat,
 	};
 	rd->nr_entries++;
-	rd->nr_left++;
-	if (ch->e.flags & VCI_EXT_DIRTY)
-		rd->dirty += blocks;
-	link_entry(rd, region, i);
 	return 0;
 }
 
 /**
  * vci_redo_add() - keep a change for later
  * @rd: initialised
- * @ch: the change, checked; what was added before comes before it
+ * @ch: the change, checked
+ *
+ * As entries from rd->nr_entries on; vci_redo_link() lets them count.
  *
  * May sleep.  Return: 0 or -ENOMEM.
  */
@@ -200,6 +199,26 @@ int vci_redo_add(struct vci_redo *rd, const struct vci_change *ch)
 		done += n;
 	}
 	return r;
+}
+
+/**
+ * vci_redo_link() - let entries that were added count, behind those that do
+ * @rd: initialised
+ * @first: the first of them
+ * @nr: how many
+ */
+void vci_redo_link(struct vci_redo *rd, u32 first, u32 nr)
+{
+	u32 i;
+
+	for (i = first; i < first + nr; i++) {
+		const struct vci_redo_entry *e = entry(rd, i);
+
+		rd->nr_left++;
+		if (e->flags & VCI_EXT_DIRTY)
+			rd->dirty += e->blocks;
+		link_entry(rd, i);
+	}
 }
 
 /**

@@ -3,7 +3,8 @@
  * Lazy replay: what the log says, until somebody wants to know.
  *
  * Recovery reads the log and keeps its changes here, by region of the intent
- * map and in the order of the log within each.  A region with changes, or whose
+ * map and within each in the order of the log, which it finds out when it has read
+ * all: entries are linked then.  A region with changes, or whose
  * clean mappings must go (O1), is pending: what the tree says of it doesn't
  * count.  Who wants to know, or to change something there, lets its changes be
  * applied first: lookups and locked changes return -EAGAIN, as for a node that
@@ -29,7 +30,7 @@ struct vci_redo_entry {
 	u64 addr;
 	u64 old_addr;
 	u32 off;		/* from the start of its region */
-	u32 next;		/* in the ring of its region */
+	u32 next;		/* in the ring of its region; before that: its region */
 	u16 blocks;		/* 0: applied */
 	u8 kind;		/* enum vci_change_kind */
 	u8 flags;
@@ -58,7 +59,9 @@ struct vci_redo {
 /* By recovery, alone. */
 int vci_redo_init(struct vci_redo *rd, u32 nr_regions, u32 log2) __must_check;
 void vci_redo_destroy(struct vci_redo *rd);
+/* Keeps a change, as one entry or more; it counts when they are linked. */
 int vci_redo_add(struct vci_redo *rd, const struct vci_change *ch) __must_check;
+void vci_redo_link(struct vci_redo *rd, u32 first, u32 nr);
 void vci_redo_drop(struct vci_redo *rd, u32 region);
 bool vci_redo_rewrote(const struct vci_redo *rd, u64 off);
 

@@ -70,13 +70,14 @@ int vci_segments_load(struct vci_segments *t, struct vci_dev *dev,
 	for (i = 0; !r && i < t->nr; i++) {
 		const struct vci_segment_disk *d = entry(t, i);
 
-		if (d->state >= ARRAY_SIZE(lives) ||
+		if (d->state >= ARRAY_SIZE(lives) || d->stream >= VCI_STREAMS ||
 		    le32_to_cpu(d->live_blocks) > t->blocks)
 			return vci_damaged(dmg, VCI_DMG_SEG_STATE,
 					   vci_segment_addr(t, i), d->state, 0,
 					   -EILSEQ);
 		t->s[i].seq = le64_to_cpu(d->seq);
 		t->s[i].live = le32_to_cpu(d->live_blocks);
+		t->s[i].stream = d->stream;
 		vci_segment_set(t, i, lives[d->state]);
 	}
 	return r;
@@ -294,6 +295,7 @@ void vci_segments_freeze(struct vci_segments *t)
 		struct vci_segment_disk d = {
 			.live_blocks = cpu_to_le32(t->s[i].live),
 			.state = disk_state(t->s[i].life),
+			.stream = t->s[i].stream,
 			.seq = cpu_to_le64(t->s[i].seq),
 		};
 

@@ -25,6 +25,7 @@ struct vci_segment {
 	u64 seq;		/* first batch: the age */
 	u32 live;		/* mapped blocks */
 	u8 life;
+	u8 stream;		/* for which it was opened last */
 };
 
 struct vci_segments {

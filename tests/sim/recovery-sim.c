@@ -204,7 +204,7 @@ static void make_full(struct image *m, u64 log_blocks)
 {
 	struct vci_cache *c;
 	struct vci_header h;
-	u32 i, used;
+	u32 used;
 
 	open_image(m);
 	c = m->c;
@@ -212,12 +212,7 @@ static void make_full(struct image *m, u64 log_blocks)
 	used = h.nr_segments - log_blocks / h.segment_blocks * 105 / 100 - VCI_QUEUE;
 	h.checkpoint_gen++;
 	h.unclean = 0;
-	h.log_segment = VCI_NO_SEGMENT;
-	h.log_used = 0;
-	h.nr_epochs = 0;
-	memset(h.epochs, 0, sizeof(h.epochs));
-	for (i = 0; i < VCI_QUEUE; i++)
-		h.queue[i] = VCI_NO_SEGMENT;
+	vci_header_clear_log(&h);
 	vci_nodes_clear(&c->nodes);
 	build_tree(m, &h, used);
 	fill_segments(&c->segments, used);

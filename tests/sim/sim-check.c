@@ -178,11 +178,12 @@ static bool is_mapped(struct world *w, u64 off)
 	return mapped_to(w, off);
 }
 
-/* The last append mapped what it could of these, to the end of the log. */
-void expect_appended(struct world *w, const struct vci_fill_entry *e, u32 nr)
+/* The last append mapped what it could of these, to the end of its stream. */
+void expect_appended(struct world *w, u32 stream, const struct vci_fill_entry *e, u32 nr)
 {
 	const struct vci_log *log = &w->cache->log;
-	u64 end = vci_segment_addr(log->segments, log->segment) + log->used, begin;
+	const struct vci_log_open *o = &log->open[stream];
+	u64 end = vci_segment_addr(log->segments, o->segment) + o->used, begin;
 	u32 i, k;
 
 	begin = end - round_up(e[nr - 1].data_block + e[nr - 1].blocks, VCI_UNIT_BLOCKS);

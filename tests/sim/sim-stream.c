@@ -109,6 +109,7 @@ static void build(struct world *w)
 	struct op *op;
 
 	vci_fill_init(&st->fill, st->buffer, w->buffer_blocks);
+	st->fill.stream = sim_below(&w->rng, w->weights.streams);
 	st->fill.write = true;
 	st->fill.fua = false;
 	while ((op = oldest_queued(w, taken))) {

@@ -123,8 +123,8 @@ static u32 stakes(const struct world *w)
 	at[O_5] = c->log.durable_seq > c->header.checkpoint_seq;
 	at[O_6] = now->several_seq > c->log.durable_seq;
 	at[O_7] = now->fills || c->stats.written_back_blocks != now->written_back;
-	at[O_8] = emptying(c) || (now->reclaim_ordinal &&
-				  c->log.ordinal >= now->reclaim_ordinal);
+	at[O_8] = emptying(c) || (now->reclaim_opened &&
+				  c->log.opened >= now->reclaim_opened);
 	at[O_9] = c->nodes.in_checkpoint || vci_btree_dirty_nodes(c->tree);
 	at[O_10] = c->header.nr_epochs > 1;
 	at[O_11] = now->host_crash;
@@ -155,7 +155,7 @@ void table_note(struct world *w)
 	struct now *now = &w->now;
 
 	if (s->evicted_blocks != now->evicted)
-		now->reclaim_ordinal = w->cache->log.ordinal + 1;
+		now->reclaim_opened = w->cache->log.opened + 1;
 	now->evicted = s->evicted_blocks;
 	if (s->checkpoints == now->checkpoints)
 		return;

@@ -34,7 +34,7 @@ struct now {
 	u64 several_seq;	/* last batch with several entries */
 	u64 evicted;		/* blocks, by then */
 	u64 met_dirty;		/* writes, since the activation */
-	u32 reclaim_ordinal;	/* where the log stood at the last reclaim, plus 1 */
+	u64 reclaim_opened;	/* segments, at the last reclaim, plus 1 */
 	bool host_crash;	/* left something unflushed, before this life */
 	bool suspended;		/* the last checkpoint is a suspend's or a close's */
 	u32 stakes;		/* of the last crash while the cache was open */

@@ -179,6 +179,7 @@ struct weights {
 	u32 fua;
 	u32 fill_writes;	/* writethrough: percent */
 	u32 hot;		/* percent of operations to the first spot */
+	u32 streams;		/* batches go to one of so many */
 	bool no_spare_memory;	/* for what can do without */
 	u32 no_memory;		/* percent of the writer's steps */
 	u32 errors;		/* percent of rounds with one on the cache device */
@@ -318,7 +319,7 @@ void check_promised_survived(struct world *w);
 void check_expected(struct world *w);
 void check_deep(struct world *w);
 void check_image(struct world *w);
-void expect_appended(struct world *w, const struct vci_fill_entry *e, u32 nr);
+void expect_appended(struct world *w, u32 stream, const struct vci_fill_entry *e, u32 nr);
 void expect_refresh(struct world *w);
 void expect_unmarked(struct world *w);
 void expect_all(struct world *w);

@@ -46,7 +46,7 @@ static void append(struct world *w)
 {
 	static struct vci_fill_entry e[VCI_BATCH_ENTRIES_MAX];
 	struct vci_fill *f;
-	u32 i, nr;
+	u32 i, nr, stream;
 	int r;
 
 	if (w->fills[w->open_fill].pending)
@@ -59,11 +59,13 @@ static void append(struct world *w)
 	f = &w->fills[w->appending];
 	nr = f->nr;
 	memcpy(e, f->e, nr * sizeof(*e));
+	stream = sim_below(&w->rng, w->weights.streams);
+	f->stream = stream;
 	w->now.append = true;
 	r = vci_cache_append(w->cache, f);
 	w->now.append = stopped(w);
 	w->appending = FILLS;
-	trace(w, "append of %u entries: %d", nr, r);
+	trace(w, "append of %u entries to stream %u: %d", nr, stream, r);
 	if (r == -ENOSPC) {
 		w->full = true;
 		w->full_appends++;
@@ -74,7 +76,7 @@ static void append(struct world *w)
 	w->now.fills++;
 	if (nr > 1)
 		w->now.several_seq = w->cache->log.seq;
-	expect_appended(w, e, nr);
+	expect_appended(w, stream, e, nr);
 }
 
 static void invalidate(struct world *w)

@@ -168,6 +168,7 @@ int rig_log_write(struct rig *rig, u64 off, u32 blocks, u32 value, bool fua)
 
 	assert(vci_append_enter(rig->c) && !f->nr);
 	vci_fill_init(f, rig->buffer, vci_cache_batch_blocks(rig->c));
+	f->stream = rig->log_stream;
 	f->write = true;
 	f->fua = fua;
 	i = vci_fill_reserve(f, off, blocks, &none);

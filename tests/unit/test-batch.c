@@ -36,7 +36,7 @@ static struct batch *make_batch(void)
 	assert(b);
 	b->info = (struct vci_batch_info) {
 		.seq = 1001, .epoch = 5, .durable_seq = 1000, .addr = ADDR, .blocks = 152,
-		.header_blocks = 1, .nr_entries = ARRAY_SIZE(entries),
+		.header_blocks = 1, .stream = 2, .nr_entries = ARRAY_SIZE(entries),
 		.next = { 3, 9, 4, VCI_NO_SEGMENT },
 	};
 	memcpy(b->e, entries, sizeof(entries));
@@ -228,6 +228,7 @@ static const struct byte_case byte_cases[] = {
 	{ "far_too_many_entries", 47, 0xff },
 	{ "no_header_blocks", 44, 0 },
 	{ "many_header_blocks", 44, 9 },
+	{ "unknown_stream", 45, VCI_STREAMS },
 	{ "no_blocks", 40, 0 },
 	{ "too_few_blocks", 40, 144 },
 	{ "reserved_byte", 64 + 15, 1 },

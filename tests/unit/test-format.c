@@ -71,8 +71,10 @@ static void test_fresh_fields(void)
 	image_format(&m, &h);
 	for (i = 0; i < VCI_QUEUE; i++)
 		set += h.queue[i] != VCI_NO_SEGMENT;
+	for (i = 0; i < VCI_STREAMS; i++)
+		set += h.open[i].segment != VCI_NO_SEGMENT;
 	ok(!h.unclean && h.checkpoint_gen == 1 && !h.nr_epochs && !set &&
-	   h.log_segment == VCI_NO_SEGMENT && h.incompat == VCI_INCOMPAT_EXPERIMENTAL &&
+	   h.incompat == VCI_INCOMPAT_EXPERIMENTAL &&
 	   !(h.flags & VCI_HDR_BOUND) && !h.backing_blocks,
 	   "format:header_is_clean_empty_and_unbound");
 	ok(!memcmp(h.uuid, image_params.uuid, 16) &&

@@ -37,14 +37,15 @@ static void make_header(struct vci_header *h)
 	h->data_blocks = 16;
 	h->lru_head = h->segments + 8;
 	h->lru_tail = h->segments + 16;
-	h->log_segment = 7;
-	h->log_used = 24;
+	h->open[0] = (struct vci_open_segment) { 7, 24 };
+	h->open[1] = (struct vci_open_segment) { VCI_NO_SEGMENT, 0 };
+	h->open[2] = (struct vci_open_segment) { 5, h->segment_blocks };
 	for (i = 0; i < VCI_QUEUE; i++)
 		h->queue[i] = 10 + i;
 	h->queue[VCI_QUEUE - 1] = VCI_NO_SEGMENT;
 	h->nr_epochs = 2;
-	h->epochs[0] = (struct vci_epoch) { 11, 0 };
-	h->epochs[1] = (struct vci_epoch) { 12, 4 };
+	h->epochs[0] = 11;
+	h->epochs[1] = 12;
 	h->pages_crc = 0x89abcdef;
 }
 
@@ -55,7 +56,7 @@ static void test_round_trip(void)
 
 	make_header(&h);
 	vci_header_seal(&h, block);
-	ok(!memcmp(block + 392, "\xef\xcd\xab\x89", 4), "header:place_of_pages_crc");
+	ok(!memcmp(block + 384, "\xef\xcd\xab\x89", 4), "header:place_of_pages_crc");
 	memset(&got, 0, sizeof(got));
 	ok(!vci_header_check(block, DEVICE_BLOCKS, &got, NULL), "header:sealed_passes");
 	vci_header_seal(&got, again);
@@ -124,18 +125,18 @@ struct field_case {
 	x(lru_missing, HDR_FIELD, EILSEQ, h->lru_head = h->lru_tail = 0) \
 	x(lru_head_low, HDR_FIELD, EILSEQ, h->lru_head = h->segments - 1) \
 	x(lru_tail_high, HDR_FIELD, EILSEQ, h->lru_tail = h->blocks - 8) \
-	x(log_segment, HDR_FIELD, EILSEQ, h->log_segment = h->nr_segments) \
-	x(log_used_far, HDR_FIELD, EILSEQ, h->log_used = h->segment_blocks + 8) \
-	x(log_used_odd, HDR_FIELD, EILSEQ, h->log_used = 25)		\
-	x(log_used_alone, HDR_FIELD, EILSEQ, h->log_segment = VCI_NO_SEGMENT) \
+	x(open_far, HDR_FIELD, EILSEQ, h->open[2].segment = h->nr_segments) \
+	x(open_twice, HDR_FIELD, EILSEQ, h->open[2].segment = h->open[0].segment) \
+	x(used_far, HDR_FIELD, EILSEQ, h->open[2].used = h->segment_blocks + 8) \
+	x(used_odd, HDR_FIELD, EILSEQ, h->open[0].used = 25)		\
+	x(used_alone, HDR_FIELD, EILSEQ, h->open[1].used = 8)		\
 	x(queue_far, HDR_FIELD, EILSEQ, h->queue[0] = h->nr_segments)	\
 	x(queue_twice, HDR_FIELD, EILSEQ, h->queue[3] = h->queue[1])	\
-	x(queue_open, HDR_FIELD, EILSEQ, h->queue[3] = h->log_segment)	\
+	x(queue_open, HDR_FIELD, EILSEQ, h->queue[3] = h->open[2].segment)	\
 	x(epochs_many, HDR_FIELD, EILSEQ, h->nr_epochs = VCI_EPOCHS + 1) \
 	x(epochs_unused, HDR_FIELD, EILSEQ, h->nr_epochs = 1)		\
-	x(epochs_zero, HDR_FIELD, EILSEQ, h->epochs[0].epoch = 0)	\
-	x(epochs_same, HDR_FIELD, EILSEQ, h->epochs[1].epoch = 11)	\
-	x(epochs_ordinal, HDR_FIELD, EILSEQ, h->epochs[0].ordinal = 5)	\
+	x(epochs_zero, HDR_FIELD, EILSEQ, h->epochs[0] = 0)	\
+	x(epochs_same, HDR_FIELD, EILSEQ, h->epochs[1] = 11)	\
 	x(bitmap_size, HDR_GEOMETRY, EILSEQ, h->bitmap_blocks++)	\
 	x(bitmap_far, HDR_GEOMETRY, EILSEQ, h->bitmap = h->blocks)	\
 	x(bitmap_wrap, HDR_GEOMETRY, EILSEQ, h->bitmap = ~0ull - 7)	\
@@ -209,7 +210,7 @@ static const struct byte_case byte_cases[] = {
 	{ "pad", 73, true, VCI_DMG_HDR_FIELD, -EILSEQ },
 	{ "pad_end", 79, true, VCI_DMG_HDR_FIELD, -EILSEQ },
 	{ "unused_epoch", 391, true, VCI_DMG_HDR_FIELD, -EILSEQ },
-	{ "reserved", 396, true,
+	{ "reserved", 404, true,
 	  VCI_DMG_HDR_FIELD, -EILSEQ },
 	{ "reserved_end", 507, true, VCI_DMG_HDR_FIELD, -EILSEQ },
 };

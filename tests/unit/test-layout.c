@@ -14,7 +14,6 @@
 static int make(const struct vci_layout_params *p, struct vci_header *h,
 		const char **why)
 {
-	unsigned int i;
 	int err;
 
 	memset(h, 0, sizeof(*h));
@@ -22,9 +21,7 @@ static int make(const struct vci_layout_params *p, struct vci_header *h,
 	h->root = h->nodes.addr;
 	h->write_gen = 1;
 	h->checkpoint_gen = 1;
-	h->log_segment = VCI_NO_SEGMENT;
-	for (i = 0; i < VCI_QUEUE; i++)
-		h->queue[i] = VCI_NO_SEGMENT;
+	vci_header_clear_log(h);
 	return err;
 }
 

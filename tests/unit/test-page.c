@@ -91,6 +91,7 @@ struct segment_case {
 };
 
 #define SEG(l, st, r)	{ .live_blocks = l, .state = st, .reserved = { r } }
+#define SEG_OF(str)	{ .state = VCI_SEG_USED, .stream = str }
 
 static void test_segments(void)
 {
@@ -101,6 +102,8 @@ static void test_segments(void)
 		{ "unknown_state", 3, SEG(0, 3, 0), false },
 		{ "too_many_live", 3, SEG(cpu_to_le32(513), VCI_SEG_USED, 0), false },
 		{ "live_but_free", 3, SEG(cpu_to_le32(8), VCI_SEG_FREE, 0), false },
+		{ "last_stream", 3, SEG_OF(VCI_STREAMS - 1), true },
+		{ "unknown_stream", 3, SEG_OF(VCI_STREAMS), false },
 		{ "reserved", 3, SEG(0, VCI_SEG_USED, 1), false },
 		{ "one_too_many", 100, SEG(0, VCI_SEG_USED, 0), false },
 		{ "last_of_page", 253, SEG(0, VCI_SEG_USED, 0), false },

@@ -21,12 +21,12 @@ static void teardown(void)
 static u64 next_addr(void)
 {
 	const struct vci_log *log = &rig.c->log;
-	u32 s = log->segment;
+	u32 s = log->open[0].segment;
 
 	if (s == VCI_NO_SEGMENT)
 		return vci_segment_addr(&rig.c->segments,
 					log->nr_queue ? log->queue[0] : 0);
-	return vci_segment_addr(&rig.c->segments, s) + log->used;
+	return vci_segment_addr(&rig.c->segments, s) + log->open[0].used;
 }
 
 static bool opens(void)
@@ -194,7 +194,7 @@ static void test_epoch_by_epoch(void)
 	/* The damage is in the first batch, not in the unit that tells of it (L3). */
 	first = next_addr();
 	assert(!rig_fill(&rig, 300, 8) && !vci_cache_flush(rig.c));
-	while (vci_log_room(&rig.c->log) >= 16)
+	while (vci_log_room(&rig.c->log, 0) >= 16)
 		assert(!rig_fill(&rig, 400, 8));
 	assert(!vci_cache_flush(rig.c) && !rig_fill(&rig, 500, 8));
 	rig_crash(&rig, SIM_CUT_KEEP_ALL);
@@ -358,6 +358,78 @@ static void test_forged(void)
 	teardown();
 }
 
+static int fill_stream(u32 stream, u64 off)
+{
+	rig.fill.stream = stream;
+	return rig_fill(&rig, off, 8);
+}
+
+/* Entries are applied in the order of numbers, wherever they lie. */
+static void test_streams(void)
+{
+	u32 i, bad = 0;
+
+	setup();
+	for (i = 1; i <= 12; i++) {
+		rig.log_stream = i % VCI_STREAMS;
+		assert(!rig_log_write(&rig, 0, 8, i, false));
+		assert(!rig_log_write(&rig, 8 * i, 8, i, false));
+	}
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	ok(opens() && rig.report.batches == 24, "recovery:batches_of_three_streams");
+	is_u64(rig_value(&rig, 0), 12, "recovery:last_one_of_any_stream_wins");
+	for (i = 2; i <= 12; i++)
+		bad += rig_value(&rig, 8 * i) != (int)i;
+	is_u64(bad, 0, "recovery:all_streams_are_found");
+	for (i = 0, bad = 0; i < rig.c->segments.nr; i++)
+		if (rig.c->segments.s[i].life == VCI_LIFE_CLOSED)
+			bad |= 1u << rig.c->segments.s[i].stream;
+	is_u64(bad, 7, "recovery:segments_know_their_streams");
+	/* Segments open at the checkpoint, from where they were used on. */
+	for (i = 0; i < VCI_STREAMS; i++) {
+		rig.log_stream = i;
+		assert(!rig_log_write(&rig, 8 * i, 8, 20 + i, false));
+	}
+	assert(!vci_cache_checkpoint(rig.c));
+	for (i = 0; i < VCI_STREAMS; i++) {
+		rig.log_stream = VCI_STREAMS - 1 - i;
+		assert(!rig_log_write(&rig, 4, 8, 30 + i, false));
+	}
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	ok(opens() && rig.report.batches == 3, "recovery:goes_on_in_all_open_segments");
+	ok(rig_value(&rig, 0) == 20 && rig_value(&rig, 4) == 32 &&
+	   rig_value(&rig, 11) == 32 && rig_value(&rig, 12) == 21 && rig_value(&rig, 16) == 22,
+	   "recovery:in_the_order_of_their_numbers");
+	rig.log_stream = 0;
+	teardown();
+}
+
+/* A hole in one stream is one in the order of all. */
+static void test_hole_in_a_stream(void)
+{
+	u64 addr;
+
+	setup();
+	assert(!fill_stream(1, 0) && !fill_stream(0, 100) && !vci_cache_checkpoint(rig.c));
+	addr = vci_segment_addr(&rig.c->segments, rig.c->log.open[1].segment) +
+	       rig.c->log.open[1].used;
+	assert(!fill_stream(1, 400) && !fill_stream(1, 500));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, addr, 20);
+	ok(opens() && !rig.report.log_damaged && !rig_cached(&rig, 400, 8) &&
+	   rig_cached(&rig, 500, 8) == 8, "recovery:hole_in_a_stream_is_torn");
+	teardown();
+
+	setup();
+	addr = next_addr();
+	assert(!fill_stream(1, 400) && !vci_cache_flush(rig.c) && !fill_stream(0, 500));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, addr, 20);
+	ok(opens() && rig.report.log_damaged, "recovery:stamp_of_another_stream_tells");
+	is_u64(rig_cached(&rig, 500, 8), 8, "recovery:and_is_found_itself");
+	teardown();
+}
+
 static void test_epochs(void)
 {
 	struct vci_header before, after;
@@ -513,7 +585,7 @@ static void test_large_segment(void)
 		}
 		assert(!rig_append(&rig));
 	}
-	assert(!vci_cache_flush(rig.c) && rig.c->log.used > 25000);
+	assert(!vci_cache_flush(rig.c) && rig.c->log.open[0].used > 25000);
 	rig_crash(&rig, SIM_CUT_LOSE_ALL);
 	ok(opens() && !rig.report.torn, "recovery:large_segment");
 	is_u64(rig_cached(&rig, 0, RIG_BACKING), blocks, "recovery:large_segment_is_found");
@@ -532,6 +604,8 @@ int main(void)
 	test_old_epoch();
 	test_old_segment();
 	test_forged();
+	test_streams();
+	test_hole_in_a_stream();
 	test_epochs();
 	test_damaged_areas();
 	test_rotted_pages();

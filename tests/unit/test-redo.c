@@ -97,7 +97,10 @@ static void change_now(struct vci_change ch)
 
 static void later(struct vci_change ch)
 {
+	u32 first = rig.c->redo.nr_entries;
+
 	assert(!vci_redo_add(&rig.c->redo, &ch));
+	vci_redo_link(&rig.c->redo, first, rig.c->redo.nr_entries - first);
 	model_change(&ch);
 }
 

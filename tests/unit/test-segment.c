@@ -100,6 +100,7 @@ static void test_checkpoints(void)
 	vci_segment_set(&t, 9, VCI_LIFE_BAD);
 	t.s[7].live = 3;
 	t.s[7].seq = 44;
+	t.s[7].stream = VCI_STREAM_KEPT;
 	ok(!checkpoint(true), "segment:checkpoint");
 	is_u64(t.s[0].life, VCI_LIFE_FREE, "segment:drained_is_free_after_the_switch");
 	is_u64(t.s[6].life, VCI_LIFE_QUEUED, "segment:queued_stays_queued");
@@ -109,6 +110,7 @@ static void test_checkpoints(void)
 	is_u64(t.s[6].life, VCI_LIFE_FREE, "segment:queued_is_loaded_as_free");
 	ok(t.s[7].life == VCI_LIFE_CLOSED && t.s[7].live == 3 && t.s[7].seq == 44,
 	   "segment:closed_is_loaded_with_its_age");
+	is_u64(t.s[7].stream, VCI_STREAM_KEPT, "segment:and_its_stream");
 	is_u64(t.s[8].life, VCI_LIFE_CLOSED, "segment:open_is_loaded_as_closed");
 	is_u64(t.s[9].life, VCI_LIFE_BAD, "segment:bad_stays_bad");
 }

@@ -170,7 +170,7 @@ static void mutate_header_csum(struct world *w)
 
 static void mutate_header_field(struct world *w)
 {
-	w->h.log_used = 8;
+	w->h.open[1].used = 8;
 	image_reseal_header(&w->m, &w->h);
 }
 
