@@ -136,17 +136,18 @@ static void complete_locked(struct vci_cache *c, const struct vci_append *a, boo
 	c->stats.batches++;
 }
 
-static u32 padded_blocks(const struct vci_fill *f)
+/* Header unit, data and padding, for so much data. */
+static u32 batch_blocks(u32 used)
 {
-	return round_up(VCI_UNIT_BLOCKS + f->used, VCI_UNIT_BLOCKS);
+	return round_up(VCI_UNIT_BLOCKS + used, VCI_UNIT_BLOCKS);
 }
 
-static void zero_padding(struct vci_fill *f)
+static void zero_padding(u8 *buffer, u32 used)
 {
-	u32 used = VCI_UNIT_BLOCKS + f->used;
+	u32 end = VCI_UNIT_BLOCKS + used;
 
-	memset(f->buffer + (size_t)used * VCI_BLOCK_SIZE, 0,
-	       (size_t)(padded_blocks(f) - used) * VCI_BLOCK_SIZE);
+	memset(buffer + (size_t)end * VCI_BLOCK_SIZE, 0,
+	       (size_t)(batch_blocks(used) - end) * VCI_BLOCK_SIZE);
 }
 
 /* ---- entries ---- */
@@ -231,12 +232,12 @@ int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append 
 	smp_mb();
 	r = vci_cache_is_failed(c) ? -EIO : 0;
 	if (!r)
-		r = reserve(c, write_stream(c, f), padded_blocks(f), VCI_KEEP_WRITES, a);
+		r = reserve(c, write_stream(c, f), batch_blocks(f->used), VCI_KEEP_WRITES, a);
 	if (r) {
 		WRITE_ONCE(c->write_in_flight, false);
 		return r;
 	}
-	zero_padding(f);
+	zero_padding(f->buffer, f->used);
 	build_entries(c, f);
 	a->info.nr_entries = f->nr;
 	vci_batch_seal(f->buffer, c->header.uuid, &a->info, c->entries);
@@ -400,12 +401,12 @@ static int append_fill(struct vci_cache *c, struct vci_fill *f)
 	struct vci_append a;
 	int r;
 
-	zero_padding(f);
+	zero_padding(f->buffer, f->used);
 	if (!build_entries(c, f)) {
 		c->stats.stale_fills += f->nr;
 		return 0;
 	}
-	r = reserve_sleep(c, f->stream, padded_blocks(f), VCI_KEEP_FILLS, &a);
+	r = reserve_sleep(c, f->stream, batch_blocks(f->used), VCI_KEEP_FILLS, &a);
 	if (r)
 		return r;
 	a.info.nr_entries = f->nr;
@@ -468,6 +469,82 @@ int vci_append_records(struct vci_cache *c, const struct vci_entry *entries, u32
 		a.info.nr_entries = nr;
 		vci_batch_seal(unit, c->header.uuid, &a.info, c->entries);
 		r = write_batch(c, &a, unit);
+	}
+	vci_append_leave(c);
+	return r;
+}
+
+/* ---- what reclaim keeps ---- */
+
+/* Data lies behind the header's unit, back to back.  Returns how much. */
+static u32 build_moves(struct vci_cache *c, const struct vci_entry *entries, u32 nr,
+		       const u8 *buffer)
+{
+	u32 i, used = 0;
+
+	for (i = 0; i < nr; i++) {
+		struct vci_entry *e = &c->entries[i];
+
+		*e = entries[i];
+		e->data_crc = vci_data_crc(buffer + VCI_UNIT_SIZE +
+					   (size_t)used * VCI_BLOCK_SIZE, e->blocks);
+		used += e->blocks;
+	}
+	return used;
+}
+
+/*
+ * Only where the old mapping is still there (O7).  Without memory it stays: memory
+ * and log then name different copies of the same data.
+ */
+static void map_moves(struct vci_cache *c, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		const struct vci_entry *e = &c->entries[i];
+		struct vci_change ch = {
+			.kind = VCI_CHANGE_REPLACE,
+			.e = { .off = e->off, .blocks = e->blocks, .addr = e->addr,
+			       .flags = e->flags, .heat = e->heat },
+			.old_addr = e->old_addr,
+		};
+
+		if (!vci_cache_change(c, &ch))
+			c->stats.moved_blocks += ch.nr_blocks;
+	}
+}
+
+/**
+ * vci_append_moves() - append copies of clean extents, and map them
+ * @c: cache
+ * @stream: where to
+ * @entries: MOVE entries without checksums; at most VCI_BATCH_ENTRIES_MAX
+ * @nr: how many
+ * @buffer: room for the header's unit, then their data, and room to pad it to a unit
+ *
+ * By the writer.  May sleep.  Return: 0; -ENOSPC: no room without taking what writes
+ * and fills need, nothing was done; else the error with which the cache failed.
+ */
+int vci_append_moves(struct vci_cache *c, u32 stream, const struct vci_entry *entries,
+		     u32 nr, u8 *buffer)
+{
+	struct vci_append a;
+	u32 used;
+	int r = -EIO;
+
+	vci_append_wait(c);
+	if (!vci_cache_is_failed(c)) {
+		used = build_moves(c, entries, nr, buffer);
+		r = reserve_sleep(c, stream, batch_blocks(used), VCI_KEEP_FILLS, &a);
+		if (!r) {
+			zero_padding(buffer, used);
+			a.info.nr_entries = nr;
+			vci_batch_seal(buffer, c->header.uuid, &a.info, c->entries);
+			r = write_batch(c, &a, buffer);
+		}
+		if (!r)
+			map_moves(c, nr);
 	}
 	vci_append_leave(c);
 	return r;

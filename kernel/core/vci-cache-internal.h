@@ -109,6 +109,8 @@ int vci_cache_find_dirty(struct vci_cache *c, u64 off, u64 blocks) __must_check;
 void vci_append_wait(struct vci_cache *c);
 int vci_append_records(struct vci_cache *c, const struct vci_entry *entries, u32 nr,
 		       void *unit) __must_check;
+int vci_append_moves(struct vci_cache *c, u32 stream, const struct vci_entry *entries,
+		     u32 nr, u8 *buffer) __must_check;
 
 /* vci-ordered.c */
 int vci_ordered_begin(struct vci_cache *c, bool ordered) __must_check;
@@ -128,7 +130,8 @@ int vci_recover(struct vci_cache *c, bool force, struct vci_open_report *report,
 		const char **why) __must_check;
 
 /* vci-reclaim.c */
-int vci_reclaim(struct vci_cache *c, u32 segments) __must_check;
+int vci_reclaim(struct vci_cache *c, u32 segments, bool keep) __must_check;
+int vci_reclaim_drop(struct vci_cache *c, u64 off, u32 blocks, u64 addr) __must_check;
 u32 vci_reclaim_wanted(const struct vci_cache *c);
 u32 vci_nodes_wanted(const struct vci_cache *c);
 bool vci_checkpoint_fits(const struct vci_cache *c);

@@ -78,6 +78,7 @@ struct vci_cache_stats {
 	u64 stale_fills;		/* entries dropped since a write came between */
 	u64 dropped_fills;		/* no room or no memory at that moment */
 	u64 evicted_blocks;
+	u64 moved_blocks;		/* appended again by reclaim */
 	u64 written_blocks;		/* dirty, by users */
 	u64 written_back_blocks;
 	u64 checkpoints, node_writes, intent_writes, flushes;

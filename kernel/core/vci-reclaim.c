@@ -7,17 +7,22 @@
  * are written once.  It costs one walk over the tree for many segments.  The
  * emptied segments are free after the next checkpoint (O8): then no mapping
  * that recovery could find points into them, and readers have drained.  What is
- * dirty is written back before, or keeps its segment.
+ * dirty is written back before, or keeps its segment.  What the policy keeps is
+ * appended again (vci-move.c), but not more than half of what is emptied.
  */
-#include "vci-cache-internal.h"
+#include "vci-move.h"
+#include "vci-policy.h"
 
 /* Times an eighth of the segments is dropped: all of them, and once more. */
 #define DROPS_MAX	10
 
-/* Segments kept free, and how many a sweep empties: 1/16 of all each. */
+/*
+ * Segments kept free, and how many a sweep empties: 1/16 of all each.  When fills
+ * still find room there is one for what is kept.
+ */
 static u32 low_water(const struct vci_cache *c)
 {
-	return max(VCI_KEEP_FILLS + 1, c->segments.nr / 16);
+	return max(VCI_KEEP_FILLS + 2, c->segments.nr / 16);
 }
 
 static u32 nr_available(const struct vci_cache *c)
@@ -74,18 +79,26 @@ static bool is_victim(const struct vci_cache *c, const struct vci_extent *e)
 	       VCI_LIFE_VICTIM;
 }
 
-/* Unmaps an extent, where it is still mapped to the same place (O7). */
-static int drop_extent(struct vci_cache *c, const struct vci_extent *e)
+/**
+ * vci_reclaim_drop() - unmap an extent, where it is still mapped to the same place
+ * @c: cache
+ * @off: first block on the backing device
+ * @blocks: how many
+ * @addr: where it was mapped to (O7)
+ *
+ * By the writer.  May sleep.  Return: 0 or an error.
+ */
+int vci_reclaim_drop(struct vci_cache *c, u64 off, u32 blocks, u64 addr)
 {
 	u32 done = 0;
 	int r = 0;
 
-	while (!r && done < e->blocks) {
+	while (!r && done < blocks) {
 		struct vci_change ch = {
 			.kind = VCI_CHANGE_REPLACE,
-			.e.off = e->off + done,
-			.e.blocks = min(e->blocks - done, VCI_ENTRY_BLOCKS_MAX),
-			.old_addr = e->addr + done,
+			.e.off = off + done,
+			.e.blocks = min(blocks - done, VCI_ENTRY_BLOCKS_MAX),
+			.old_addr = addr + done,
 			.unmap = true,
 		};
 
@@ -96,7 +109,22 @@ static int drop_extent(struct vci_cache *c, const struct vci_extent *e)
 	return r;
 }
 
-static int sweep(struct vci_cache *c)
+/* Keeps it or not; what there is no room for goes. */
+static int empty_extent(struct vci_cache *c, struct vci_move *mv,
+			const struct vci_extent *e)
+{
+	int stream, kept = 0;
+	u8 heat;
+
+	stream = mv ? vci_policy_keep(e, &heat) : VCI_POLICY_DROP;
+	if (stream != VCI_POLICY_DROP)
+		kept = vci_move_take(mv, e, stream, heat);
+	if (kept < 0)
+		return kept;
+	return vci_reclaim_drop(c, e->off + kept, e->blocks - kept, e->addr + kept);
+}
+
+static int sweep(struct vci_cache *c, struct vci_move *mv)
 {
 	u64 off = 0;
 	int n, i, r = 0;
@@ -107,25 +135,34 @@ static int sweep(struct vci_cache *c)
 			return n;
 		for (i = 0; !r && i < n; i++)
 			if (is_victim(c, &c->walk[i]))
-				r = drop_extent(c, &c->walk[i]);
+				r = empty_extent(c, mv, &c->walk[i]);
 		if (r)
 			return r;
 		cond_resched();
 	}
 }
 
+/* At most half of the victims' room is filled again. */
+static struct vci_move *begin_move(struct vci_cache *c)
+{
+	return vci_move_begin(c, (u64)c->segments.count[VCI_LIFE_VICTIM] *
+			      c->segments.blocks / 2);
+}
+
 /**
  * vci_reclaim() - empty the oldest segments
  * @c: cache
  * @segments: how many
+ * @keep: append again what is worth it
  *
  * By the writer; a checkpoint must follow.  May sleep, may take long.  Return: 0
  * or an error: then the victims stay what they are, for the next time; if it is
  * that of write-back, what could be emptied is.
  */
-int vci_reclaim(struct vci_cache *c, u32 segments)
+int vci_reclaim(struct vci_cache *c, u32 segments, bool keep)
 {
 	int error = 0, r = vci_redo_finish(c);
+	struct vci_move *mv;
 	u64 age;
 	u32 nr;
 
@@ -141,7 +178,8 @@ int vci_reclaim(struct vci_cache *c, u32 segments)
 	spin_unlock(vci_cache_lock(c));
 	if (READ_ONCE(c->dirty_blocks))
 		error = vci_writeback_victims(c);
-	r = sweep(c);
+	mv = keep ? begin_move(c) : NULL;
+	r = vci_move_end(mv, sweep(c, mv));
 	if (r)
 		return r;
 	if (c->ops && c->ops->drain_readers)
@@ -167,7 +205,7 @@ int vci_drop_some(struct vci_cache *c)
 	int r = 0;
 
 	if (c->segments.count[VCI_LIFE_CLOSED])
-		return vci_reclaim(c, max(1u, c->segments.nr / 8));
+		return vci_reclaim(c, max(1u, c->segments.nr / 8), false);
 	if (READ_ONCE(c->dirty_blocks))
 		r = vci_writeback_all(c);
 	return r ? r : vci_cache_unmap(c, 0, c->header.backing_blocks, true);
@@ -233,8 +271,9 @@ int vci_cache_maintain(struct vci_cache *c, bool idle)
 	want = vci_reclaim_wanted(c);
 	if (!want && !vci_cache_needs_maintenance(c) && !(idle && has_lazy_work(c)))
 		return 0;
+	/* What is kept takes nodes. */
 	if (want)
-		r = vci_reclaim(c, want);
+		r = vci_reclaim(c, want, vci_nodes_wanted(c) <= nodes_high(c));
 	/* With nothing else to drop: what is in the open segment takes nodes too. */
 	if (!r && vci_nodes_wanted(c) > nodes_high(c) &&
 	    !c->segments.count[VCI_LIFE_CLOSED] && !c->segments.count[VCI_LIFE_DRAINED])

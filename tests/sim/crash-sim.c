@@ -151,6 +151,7 @@ static void add(struct sim_result *sum, const struct sim_result *r)
 	sum->batches += r->batches;
 	sum->checkpoints += r->checkpoints;
 	sum->evicted += r->evicted;
+	sum->moved += r->moved;
 	sum->stale += r->stale;
 	sum->full_appends += r->full_appends;
 	sum->clones += r->clones;
@@ -249,8 +250,8 @@ static int report(const struct sim_options *o, const struct sim_result *r)
 	       r->hits, r->dirty_hits, r->misses, r->verified, r->failed_ops);
 	printf("# %llu writes to the log, %llu met dirty data, %llu blocks written back, %llu flush messages, %llu times in order without room\n",
 	       r->writes_logged, r->met_dirty, r->written_back, r->messages, r->wedged);
-	printf("# %llu batches, %llu checkpoints, %llu blocks evicted, %llu stale fills, %llu appends without room, %llu nodes cloned\n",
-	       r->batches, r->checkpoints, r->evicted, r->stale, r->full_appends,
+	printf("# %llu batches, %llu checkpoints, %llu blocks evicted, %llu appended again, %llu stale fills, %llu appends without room, %llu nodes cloned\n",
+	       r->batches, r->checkpoints, r->evicted, r->moved, r->stale, r->full_appends,
 	       r->clones);
 	empty = table_print(&r->table);
 	if (empty)

@@ -187,6 +187,7 @@ static void count_stats(struct world *w)
 	w->batches += s.batches;
 	w->checkpoints += s.checkpoints;
 	w->evicted += s.evicted_blocks;
+	w->moved += s.moved_blocks;
 	w->stale += s.stale_fills;
 	w->clones += tree.clones;
 }
@@ -522,6 +523,7 @@ static void add_counters(struct sim_result *res, const struct world *w)
 	res->batches += w->batches;
 	res->checkpoints += w->checkpoints;
 	res->evicted += w->evicted;
+	res->moved += w->moved;
 	res->stale += w->stale;
 	res->full_appends += w->full_appends;
 	res->clones += w->clones;

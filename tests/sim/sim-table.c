@@ -15,6 +15,7 @@
  *	mode change	a write, FLUSH or batch is in flight that began in another
  *			mode than the one of now
  *	discard		one is between its begin and its end
+ *	re-append	what reclaim appended again isn't in a checkpoint yet
  *
  * An ordering is at stake if the crash would do harm, were it not kept; see
  * stakes().  During a recovery what was at stake when the cache was lost still
@@ -25,7 +26,7 @@
 
 static const char *const event_names[EVENTS] = {
 	"append", "flush", "write-back", "checkpoint", "reclaim", "recovery", "mode",
-	"discard",
+	"discard", "re-append",
 };
 
 static const char *const ordering_names[ORDERINGS] = {
@@ -81,6 +82,7 @@ static u32 events(const struct world *w)
 	on[EV_RECLAIM] = emptying(c);
 	on[EV_MODE] = mode_changed(w);
 	on[EV_DISCARD] = in_flight(w, OP_DISCARD);
+	on[EV_MOVE] = c->stats.moved_blocks != now->moved;
 	for (i = 0; i < EVENTS; i++)
 		mask |= (u32)on[i] << i;
 	return mask;
@@ -98,8 +100,8 @@ static u32 events(const struct world *w)
  * O5	the durable stamp is newer than the checkpoint: damage and a torn tail must
  *	be told apart
  * O6	a batch with several entries isn't known durable: one entry may be torn
- * O7	the log holds fills or CLEAN records that no checkpoint covers: replay must
- *	not let them win over a later write
+ * O7	the log holds fills, CLEAN records or moves that no checkpoint covers:
+ *	replay must not let them win over a later write
  * O8	a segment is being emptied or freed, or one was opened since some were
  * O9	a checkpoint is under way, or nodes differ from the last one's
  * O10	the log holds batches of several activations
@@ -122,7 +124,8 @@ static u32 stakes(const struct world *w)
 	at[O_4] = c->log.seq >= c->log.durable_seq + 2;
 	at[O_5] = c->log.durable_seq > c->header.checkpoint_seq;
 	at[O_6] = now->several_seq > c->log.durable_seq;
-	at[O_7] = now->fills || c->stats.written_back_blocks != now->written_back;
+	at[O_7] = now->fills || c->stats.written_back_blocks != now->written_back ||
+		  c->stats.moved_blocks != now->moved;
 	at[O_8] = emptying(c) || (now->reclaim_opened &&
 				  c->log.opened >= now->reclaim_opened);
 	at[O_9] = c->nodes.in_checkpoint || vci_btree_dirty_nodes(c->tree);
@@ -162,6 +165,7 @@ void table_note(struct world *w)
 	now->checkpoints = s->checkpoints;
 	now->fills = 0;
 	now->written_back = s->written_back_blocks;
+	now->moved = s->moved_blocks;
 	now->suspended = false;
 }
 

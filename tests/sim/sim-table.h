@@ -9,7 +9,7 @@
 
 enum sim_event {
 	EV_APPEND, EV_FLUSH, EV_WRITEBACK, EV_CHECKPOINT, EV_RECLAIM, EV_RECOVERY,
-	EV_MODE, EV_DISCARD, EVENTS
+	EV_MODE, EV_DISCARD, EV_MOVE, EVENTS
 };
 
 /* O12 is "nothing is written in place": nothing to order. */
@@ -33,6 +33,7 @@ struct now {
 	u64 written_back;	/* blocks, at the checkpoint */
 	u64 several_seq;	/* last batch with several entries */
 	u64 evicted;		/* blocks, by then */
+	u64 moved;		/* blocks, at the checkpoint */
 	u64 met_dirty;		/* writes, since the activation */
 	u64 reclaim_opened;	/* segments, at the last reclaim, plus 1 */
 	bool host_crash;	/* left something unflushed, before this life */

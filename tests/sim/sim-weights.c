@@ -19,6 +19,28 @@ static void choose_busy(struct sim_rng *r, struct weights *wt)
 	wt->patience = small ? 8 : 4;
 }
 
+/* Reads that hit what is about to be reclaimed, so that it is appended again. */
+static void choose_kept(struct sim_rng *r, struct weights *wt)
+{
+	choose_busy(r, wt);
+	wt->read = sim_range(r, 60, 90);
+	wt->op_blocks = sim_range(r, 8, 64);
+	wt->hot = sim_range(r, 20, 60);
+	if (sim_percent(r, 50)) {
+		wt->write = sim_range(r, 20, 50);
+		wt->modes[MODE_WRITEBACK] = 10;
+		wt->stream = sim_range(r, 40, 70);
+	}
+	wt->maintain = sim_range(r, 1, 5);
+	wt->invalidate = 0;
+	wt->checkpoint = sim_range(r, 0, 2);
+	wt->idle = 0;
+	wt->hook = sim_range(r, 10, 60);
+	wt->late = sim_range(r, 40, 90);
+	wt->brief = sim_range(r, 0, 10);
+	wt->small_segments = sim_percent(r, 30);
+}
+
 /* Mostly one mode, or all of them. */
 static void choose_modes(struct sim_rng *r, struct weights *wt)
 {
@@ -126,6 +148,8 @@ void choose_weights(struct world *w)
 	choose_modes(r, wt);
 	if (sim_percent(r, 30))
 		choose_busy(r, wt);
+	else if (sim_percent(r, 20))
+		choose_kept(r, wt);
 	if (sim_percent(r, 10))
 		wt->discard = sim_range(r, 20, 60);
 	if (sim_percent(r, 15))

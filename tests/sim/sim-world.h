@@ -245,7 +245,7 @@ struct world {
 	char violation[256];
 	/* counters */
 	u64 crashes, opens, closes, ops_done, verified, hits, misses, dirty_hits;
-	u64 batches, checkpoints, evicted, stale, full_appends, clones;
+	u64 batches, checkpoints, evicted, moved, stale, full_appends, clones;
 	u64 writes_logged, met_dirty, written_back, messages, failed_ops, wedged;
 	struct sim_table *table;
 };

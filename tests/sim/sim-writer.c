@@ -411,6 +411,11 @@ void writer_step(struct world *w)
 void writer_work(struct world *w)
 {
 	begin_work(w, 0);
+	if (vci_reclaim_wanted(w->cache) && sim_percent(&w->rng, 60)) {
+		maintain(w, false);
+		end_work(w);
+		return;
+	}
 	switch (sim_below(&w->rng, w->ordered ? 12 : 6)) {
 	case 0:
 		checkpoint(w);

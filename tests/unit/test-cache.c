@@ -186,7 +186,7 @@ static int work(void)
 	if (!r)
 		r = rig_write(&rig, 1050, 5, 2);
 	if (!r)
-		r = vci_reclaim(rig.c, 1);
+		r = vci_reclaim(rig.c, 1, true);
 	if (!r)
 		r = vci_cache_maintain(rig.c, true);
 	vci_cache_shrink(rig.c, 0);

@@ -284,7 +284,7 @@ static void test_finish(void)
 
 	setup();
 	later(change(VCI_CHANGE_REMOVE, 10, 20, 0));
-	ok(!vci_reclaim(rig.c, 1) && !vci_redo_any(&rig.c->redo), "redo:reclaim_finishes");
+	ok(!vci_reclaim(rig.c, 1, false) && !vci_redo_any(&rig.c->redo), "redo:reclaim_finishes");
 	teardown();
 }
 
