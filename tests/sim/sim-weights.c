@@ -107,6 +107,25 @@ static void choose_long_log(struct sim_rng *r, struct weights *wt)
 	wt->small_segments = true;
 }
 
+/* Segments that were just begun when the power went, again and again. */
+static void choose_short_lives(struct sim_rng *r, struct weights *wt)
+{
+	wt->read = sim_range(r, 0, 10);
+	wt->write = sim_range(r, 40, 60);
+	wt->discard = 0;
+	wt->flush = sim_below(r, 2);
+	wt->fua = sim_range(r, 0, 5);
+	wt->writer = 1;
+	wt->change = 0;
+	wt->modes[MODE_WRITEBACK] = 50;
+	wt->stream = sim_range(r, 50, 80);
+	wt->op_blocks = sim_range(r, 1, 8);
+	wt->streams = sim_range(r, 1, 2);
+	wt->brief = sim_range(r, 70, 100);
+	wt->late = 0;
+	wt->small_segments = true;
+}
+
 static void choose_base(struct sim_rng *r, struct weights *wt)
 {
 	static const u32 longest[] = { 1, 8, 16, 64, 128 };
@@ -156,6 +175,8 @@ void choose_weights(struct world *w)
 		choose_long_log(r, wt);
 	else if (sim_percent(r, 10))
 		choose_flushes(r, wt);
+	else if (sim_percent(r, 10))
+		choose_short_lives(r, wt);
 	w->ordered = sim_percent(r, 30);
 	if (w->ordered && sim_percent(r, 60))
 		choose_in_order(r, wt);
