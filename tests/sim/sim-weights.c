@@ -175,7 +175,7 @@ void choose_weights(struct world *w)
 		choose_long_log(r, wt);
 	else if (sim_percent(r, 10))
 		choose_flushes(r, wt);
-	else if (sim_percent(r, 10))
+	else if (sim_percent(r, 25))
 		choose_short_lives(r, wt);
 	w->ordered = sim_percent(r, 30);
 	if (w->ordered && sim_percent(r, 60))
