@@ -30,7 +30,7 @@ static const char *const event_names[EVENTS] = {
 };
 
 static const char *const ordering_names[ORDERINGS] = {
-	"O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9", "O10", "O11", "O13",
+	"O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9", "O10", "O11", "O12", "O13",
 };
 
 /* ---- what goes on ---- */
@@ -90,6 +90,19 @@ static u32 events(const struct world *w)
 
 /* ---- what is at stake ---- */
 
+/* Something of an open segment is mapped. */
+static bool open_segment_lives(const struct vci_cache *c)
+{
+	u32 i, segment;
+
+	for (i = 0; i < VCI_STREAMS; i++) {
+		segment = c->log.open[i].segment;
+		if (segment != VCI_NO_SEGMENT && c->segments.s[segment].live)
+			return true;
+	}
+	return false;
+}
+
 /*
  * O1	a region is marked, or about to be: a mapping there may be wrong
  * O2	since the activation a write past the log met dirty data, or one is in
@@ -106,6 +119,8 @@ static u32 events(const struct world *w)
  * O9	a checkpoint is under way, or nodes differ from the last one's
  * O10	the log holds batches of several activations
  * O11	this life began with what a host crash had left in a volatile cache
+ * O12	something is dirty, and an open segment has data: a batch that were placed over it
+ *	would overwrite it
  * O13	the last checkpoint is that of a suspend or of a clean close
  */
 static u32 stakes(const struct world *w)
@@ -131,6 +146,7 @@ static u32 stakes(const struct world *w)
 	at[O_9] = c->nodes.in_checkpoint || vci_btree_dirty_nodes(c->tree);
 	at[O_10] = c->header.nr_epochs > 1;
 	at[O_11] = now->host_crash;
+	at[O_12] = vci_cache_dirty_blocks(c) && open_segment_lives(c);
 	at[O_13] = now->suspended;
 	for (i = 0; i < ORDERINGS; i++)
 		mask |= (u32)at[i] << i;
@@ -201,10 +217,19 @@ void table_add(struct sim_table *sum, const struct sim_table *t)
 			sum->cell[o][e] += t->cell[o][e];
 }
 
-/* Returns how many cells are empty. */
-u32 table_print(const struct sim_table *t)
+u32 table_count_empty(const struct sim_table *t)
 {
 	u32 o, e, empty = 0;
+
+	for (o = 0; o < ORDERINGS; o++)
+		for (e = 0; e < EVENTS; e++)
+			empty += !t->cell[o][e];
+	return empty;
+}
+
+void table_print(const struct sim_table *t)
+{
+	u32 o, e;
 
 	printf("# crashes:");
 	for (e = 0; e < EVENTS; e++)
@@ -212,11 +237,8 @@ u32 table_print(const struct sim_table *t)
 	printf("\n");
 	for (o = 0; o < ORDERINGS; o++) {
 		printf("# %-8s", ordering_names[o]);
-		for (e = 0; e < EVENTS; e++) {
+		for (e = 0; e < EVENTS; e++)
 			printf("%11llu", t->cell[o][e]);
-			empty += !t->cell[o][e];
-		}
 		printf("\n");
 	}
-	return empty;
 }

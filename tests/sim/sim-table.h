@@ -12,9 +12,8 @@ enum sim_event {
 	EV_MODE, EV_DISCARD, EV_MOVE, EVENTS
 };
 
-/* O12 is "nothing is written in place": nothing to order. */
 enum sim_ordering {
-	O_1, O_2, O_3, O_4, O_5, O_6, O_7, O_8, O_9, O_10, O_11, O_13, ORDERINGS
+	O_1, O_2, O_3, O_4, O_5, O_6, O_7, O_8, O_9, O_10, O_11, O_12, O_13, ORDERINGS
 };
 
 struct sim_table {
@@ -47,6 +46,7 @@ void table_opened(struct world *w, bool clean);
 void table_note(struct world *w);
 void table_crash(struct world *w);
 void table_add(struct sim_table *sum, const struct sim_table *t);
-u32 table_print(const struct sim_table *t);
+u32 table_count_empty(const struct sim_table *t);
+void table_print(const struct sim_table *t);
 
 #endif /* SIM_TABLE_H */
