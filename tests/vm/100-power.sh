@@ -10,7 +10,7 @@
 . "$VCI_ROOT/tests/vm/vci-lib.sh"
 
 CUTS="${VCI_POWER_CUTS:-$(scale 8)}"
-MODES="${VCI_POWER_MODES:-writeback writethrough writearound passthrough mixed}"
+MODES="${VCI_POWER_MODES:-writeback writethrough writearound passthrough mixed ordered}"
 OPS="${VCI_POWER_OPS:-$(scale 700)}"
 SEED="${VCI_POWER_SEED:-$RANDOM$RANDOM}"
 

@@ -287,6 +287,37 @@ bool legal_after_cut(const struct history *h, u32 index, u32 version, u64 cut)
 	return is_legal(h, index, version, &v);
 }
 
+bool legal_in_order(const struct history *h, u32 index, u32 version, u64 cut, u64 newest)
+{
+	struct view v = {
+		.until = cut,
+		.kept = flushed_at(h, newest),
+		.fua_kept = newest,
+		.seen = cut,
+	};
+
+	return is_legal(h, index, version, &v);
+}
+
+u64 newest_of(const struct history *h, const u32 *versions)
+{
+	u64 newest = 0;
+	u32 i, k;
+
+	for (i = 0; i < NR_SECTORS; i++) {
+		const struct events *list = &h->events[i];
+
+		for (k = 0; k < list->nr; k++) {
+			const struct op *op = list->e[k].op;
+
+			if (op->kind == OP_WRITE && op->version == versions[i] &&
+			    op->begin > newest)
+				newest = op->begin;
+		}
+	}
+	return newest;
+}
+
 bool legal_now(const struct history *h, u32 index, u32 version, u64 since)
 {
 	struct view v = { .until = ~0ull, .kept = since, .seen = since };

@@ -87,6 +87,14 @@ void history_end_read(struct history *h, struct op *op, const u32 *versions,
 
 /* May the sector read as @version after power was lost at @cut? */
 bool legal_after_cut(const struct history *h, u32 index, u32 version, u64 cut);
+/*
+ * May the backing device of a target that writes back in order hold @version of the
+ * sector, while it holds something that was begun to be written at @newest?  What was
+ * flushed before that must be there, too.
+ */
+bool legal_in_order(const struct history *h, u32 index, u32 version, u64 cut, u64 newest);
+/* When the newest of these versions began to be written; 0: they are the first ones. */
+u64 newest_of(const struct history *h, const u32 *versions);
 /* May a read that began at @since, without a power cut, show it? */
 bool legal_now(const struct history *h, u32 index, u32 version, u64 since);
 /* Prints the sector's history; @cut 0: no cut. */

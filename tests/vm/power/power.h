@@ -10,7 +10,7 @@
 #define MAX_TOLD	3u	/* violations that are described */
 
 struct options {
-	const char *mode;	/* one of the target's, or "mixed" */
+	const char *mode;	/* one of the target's, "ordered" or "mixed" */
 	const char *dump;	/* directory for the disks at the first violation */
 	u32 cuts;
 	u32 ops;
@@ -48,6 +48,8 @@ void target_suspend_resume(void);
 void target_change_mode(struct power *p, struct sim_rng *rng);
 /* Is dirty data possible? */
 bool target_writes_back(const struct power *p);
+/* Does the backing device get it in the order of the flushes? */
+bool target_is_ordered(const struct power *p);
 /* One line about what it did. */
 void target_print_stats(void);
 /* vci-check finds the closed image clean. */
@@ -62,6 +64,7 @@ struct past {
 	const struct history *history;
 	u64 cut;		/* 0: none, all that ended is still there */
 	u64 since;		/* then: when verifying began */
+	u64 newest;		/* with a cut: the backing device alone, written in order */
 };
 
 /* Counts a violation.  True: it is to be described. */
@@ -78,7 +81,8 @@ void check_same(struct power *p, const struct life *l, const u32 *expected,
 		const u32 *got, const char *what);
 /*
  * Law 4, at some other cut and without activation: but for write-back, the
- * backing device alone has it all.
+ * backing device alone has it all; with write-back in order it has it up to some
+ * flush.
  */
 void check_backing_alone(struct power *p, const struct life *l, const struct history *h);
 /* All of it is durable on the backing device. */

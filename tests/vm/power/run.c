@@ -9,6 +9,7 @@
 #include "power.h"
 
 #define MAX_IN_A_ROW	4u	/* power cuts */
+#define MAX_SWITCHES	20u	/* changes of mode */
 
 /* ---- the workload ---- */
 
@@ -43,13 +44,25 @@ static void rest(struct power *p, struct sim_rng *rng)
 	load_continue(p->load);
 }
 
+/* One who can't make up their mind, if the test is about that. */
+static void change_modes(struct power *p, struct sim_rng *rng)
+{
+	u32 i, n = sim_range(rng, 1, MAX_SWITCHES);
+
+	for (i = 0; i < n; i++) {
+		target_change_mode(p, rng);
+		usleep(sim_below(rng, 10000));
+	}
+}
+
 /* What an administrator does while the load goes on. */
 static void meddle(void *ctx, struct sim_rng *rng)
 {
 	struct power *p = ctx;
 
 	some_delays(p, rng);
-	target_change_mode(p, rng);
+	if (!strcmp(p->o.mode, "mixed"))
+		change_modes(p, rng);
 	switch (sim_below(rng, 10)) {
 	case 0:
 		target_message("checkpoint");
@@ -319,7 +332,7 @@ void run(struct power *p, u32 cuts)
 	load_first_life(p, l, h);
 	while (p->cuts < end && p->violations < MAX_TOLD) {
 		cut_and_live(p, l, h, (struct past) {}, 1);
-		if (!target_writes_back(p))
+		if (!target_writes_back(p) || target_is_ordered(p))
 			check_backing_alone(p, l, h);
 	}
 	printf("# %u cuts, %u of them in a life after one\n", p->cuts, p->later_cuts);

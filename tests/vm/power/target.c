@@ -19,9 +19,15 @@ static const char *some_mode(const struct power *p, struct sim_rng *rng)
 	return strcmp(p->o.mode, "mixed") ? p->o.mode : modes[sim_below(rng, 6)];
 }
 
+bool target_is_ordered(const struct power *p)
+{
+	return !strcmp(p->o.mode, "ordered");
+}
+
 bool target_writes_back(const struct power *p)
 {
-	return !strcmp(p->o.mode, "writeback") || !strcmp(p->o.mode, "mixed");
+	return !strcmp(p->o.mode, "writeback") || !strcmp(p->o.mode, "mixed") ||
+	       target_is_ordered(p);
 }
 
 int target_activate(struct power *p)
@@ -29,8 +35,9 @@ int target_activate(struct power *p)
 	char params[128], path[32];
 	int r;
 
-	snprintf(params, sizeof(params), "%s %s 1 %s", pair_device(BACKING),
-		 pair_device(CACHE), some_mode(p, &p->rng));
+	snprintf(params, sizeof(params), "%s %s %s %s", pair_device(BACKING),
+		 pair_device(CACHE), target_is_ordered(p) ? "2 writeback" : "1",
+		 some_mode(p, &p->rng));
 	r = dm_create(NAME, disk_sectors[BACKING], "vci", params, path, sizeof(path));
 	if (r)
 		return r;

@@ -92,6 +92,8 @@ void versions_on(const u8 **sectors, u32 *versions)
 
 static bool is_legal_now(const struct past *past, u32 index, u32 version)
 {
+	if (past->newest)
+		return legal_in_order(past->history, index, version, past->cut, past->newest);
 	if (past->cut)
 		return legal_after_cut(past->history, index, version, past->cut);
 	return legal_now(past->history, index, version, past->since);
@@ -145,6 +147,8 @@ void check_backing_alone(struct power *p, const struct life *l, const struct his
 
 	survivors(l, past.cut, survival, &p->o.faults, &p->rng, sectors);
 	versions_on(sectors[BACKING], versions);
+	if (target_is_ordered(p))
+		past.newest = 1 + newest_of(h, versions);
 	check_legal(p, l, &past, versions, "the backing device alone after a cut");
 	p->alone++;
 	free_sectors(sectors);
