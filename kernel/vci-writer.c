@@ -372,9 +372,9 @@ static void writer_tick(struct work_struct *work)
 	unsigned int noio = memalloc_noio_save();
 	bool waiting = seal_old(w);
 	bool quiet = is_quiet(w);
-	bool more = vci_cleaner_tick(w, !quiet);
-	bool idle = due || (quiet && !waiting && !more);
-	unsigned int ms = waiting ? VCI_SEAL_MS : VCI_TICK_MS;
+	unsigned int next = vci_cleaner_tick(w, !quiet);
+	bool idle = due || (quiet && !waiting && next >= VCI_TICK_MS);
+	unsigned int ms = min(next, waiting ? VCI_SEAL_MS : VCI_TICK_MS);
 
 	if (idle)
 		w->last_lazy = jiffies;
@@ -382,7 +382,7 @@ static void writer_tick(struct work_struct *work)
 		maintain(w, idle);
 	memalloc_noio_restore(noio);
 	/* Behind what is queued already. */
-	queue_delayed_work(w->wq, &w->tick, more ? 0 : msecs_to_jiffies(ms));
+	queue_delayed_work(w->wq, &w->tick, msecs_to_jiffies(ms));
 }
 
 /* ---- life ---- */
@@ -489,7 +489,9 @@ void vci_writer_start(struct vci_writer *w)
 	if (!w->cache)
 		return;
 	set_taking(w, true);
-	mod_delayed_work(w->wq, &w->tick, msecs_to_jiffies(VCI_TICK_MS));
+	/* What recovery left for later begins now. */
+	mod_delayed_work(w->wq, &w->tick, vci_cache_needs_maintenance(w->cache) ? 0 :
+			 msecs_to_jiffies(VCI_TICK_MS));
 }
 
 /**
