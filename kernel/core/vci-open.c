@@ -32,6 +32,9 @@ static int bind_backing(const struct vci_open_params *p, struct vci_header *h,
 	if (h->flags & VCI_HDR_BOUND) {
 		if (h->backing_blocks == p->backing_blocks)
 			return 0;
+		vci_err("%s: the image is of a backing device of %llu blocks, %s has %llu",
+			p->cache_dev->name, h->backing_blocks, p->backing_dev->name,
+			p->backing_blocks);
 		*why = "Backing device has another size than the image was made for";
 		return -EINVAL;
 	}
