@@ -4,10 +4,14 @@
  *
  * The writer's tick calls for one round after another:
  *
- *	more than half of the cache is dirty	at once
- *	no I/O for a second			at once, until there is some
+ *	no I/O for a second			large rounds, until there is some
+ *	more than half of the cache is dirty	small rounds, with rests in between
+ *						that get shorter the more is dirty
  *	the mode wants nothing to be dirty	a small round each second
  *	what is older than max_dirty_age	a small round each second
+ *
+ * So beside users' I/O the backing device is theirs for most of the time, until
+ * three quarters of the cache are dirty: then it is that, or writes that wait.
  *
  * A round is short, and the writer's lock is free between rounds: appends and
  * maintenance come in between.
@@ -27,6 +31,13 @@
 /* Time between small rounds. */
 #define VCI_PACE_MS		1000u
 
+/* Of the cache, dirty: from where on write-back hurries, and no longer rests. */
+#define VCI_URGENT_PERCENT	50u
+#define VCI_FULL_PERCENT	75u
+/* The longest rest, in rounds; and in any case. */
+#define VCI_REST_ROUNDS		3u
+#define VCI_REST_MAX_MS		2000u
+
 /* Samples cover twice the age that is asked for, if they are so far apart. */
 #define VCI_SAMPLE_MS(age)	max(1000u, (age) * (2 * 1000u / VCI_AGE_SAMPLES))
 
@@ -41,6 +52,8 @@
 #define VCI_FLUSH_WAIT_MS	20u
 /* ... and as often in a row for room for its records. */
 #define VCI_FLUSH_TRIES		10
+/* Passes for the sake of what is overwritten again and again. */
+#define VCI_FLUSH_PASSES	10
 
 /* ---- age ---- */
 
@@ -80,7 +93,7 @@ static u64 aged_seq(const struct vci_cleaner *cl, unsigned int age)
 
 /* ---- rounds ---- */
 
-enum vci_hurry { NOTHING_TO_DO, PACED, AT_ONCE };
+enum vci_hurry { NOTHING_TO_DO, PACED, URGENT, AT_ONCE };
 
 static enum vci_hurry how_urgent(struct vci_writer *w, bool busy, u64 *max_seq)
 {
@@ -91,14 +104,31 @@ static enum vci_hurry how_urgent(struct vci_writer *w, bool busy, u64 *max_seq)
 	*max_seq = U64_MAX;
 	if (!vci_cache_dirty_blocks(w->cache))
 		return NOTHING_TO_DO;
-	if (!busy || vci_cache_dirty_urgent(w->cache))
+	if (!busy)
 		return AT_ONCE;
+	if (vci_cache_dirty_percent(w->cache) > VCI_URGENT_PERCENT)
+		return URGENT;
 	if (time_before(jiffies, cl->last_paced + msecs_to_jiffies(VCI_PACE_MS)))
 		return NOTHING_TO_DO;
 	if (READ_ONCE(cl->always))
 		return PACED;
 	*max_seq = aged_seq(cl, age);
 	return *max_seq > cl->clean_seq ? PACED : NOTHING_TO_DO;
+}
+
+/* Begins a rest that fits the round that began at @begin; its milliseconds. */
+static unsigned int rest(struct vci_writer *w, unsigned long begin)
+{
+	u32 percent = max(vci_cache_dirty_percent(w->cache), VCI_URGENT_PERCENT);
+	unsigned int took = jiffies_to_msecs(jiffies - begin), ms;
+
+	if (percent >= VCI_FULL_PERCENT)
+		return 0;
+	ms = took * VCI_REST_ROUNDS * (VCI_FULL_PERCENT - percent) /
+	     (VCI_FULL_PERCENT - VCI_URGENT_PERCENT);
+	ms = min(ms, VCI_REST_MAX_MS);
+	w->cleaner.rests_until = jiffies + msecs_to_jiffies(ms);
+	return ms;
 }
 
 static void begin_pass(struct vci_writer *w)
@@ -156,42 +186,55 @@ static int one_round(struct vci_writer *w, u64 max_seq, u64 blocks)
 	return r;
 }
 
+/* One round, and what follows from it; an error as it does. */
+static int tick_round(struct vci_writer *w, u64 max_seq, u64 blocks)
+{
+	struct vci_cleaner *cl = &w->cleaner;
+	int r = one_round(w, max_seq, blocks);
+
+	if (!r) {
+		cl->errors = 0;
+		return 0;
+	}
+	if (!vci_cache_is_failed(w->cache))
+		DMWARN_LIMIT("%s: write-back failed: error %d; it will be tried again",
+			     w->name, r);
+	pass_by(cl);
+	return r;
+}
+
 /**
  * vci_cleaner_tick() - write back some of what is dirty, if it is time to
  * @w: attached writer
  * @busy: there is I/O of users
  *
- * By the writer's thread.  May sleep.  Return: true if there is more to do at
- * once.
+ * By the writer's thread.  May sleep.  Return: milliseconds until there is more to
+ * do, or VCI_CLEANER_IDLE.
  */
-bool vci_cleaner_tick(struct vci_writer *w, bool busy)
+unsigned int vci_cleaner_tick(struct vci_writer *w, bool busy)
 {
 	struct vci_cleaner *cl = &w->cleaner;
-	struct vci_writeback before;
+	struct vci_writeback before = cl->pass;
+	unsigned long begin = jiffies;
 	enum vci_hurry hurry;
 	u64 max_seq;
 	int r;
 
 	if (vci_cache_is_failed(w->cache))
-		return false;
-	before = cl->pass;
+		return VCI_CLEANER_IDLE;
 	hurry = how_urgent(w, busy, &max_seq);
 	if (hurry == NOTHING_TO_DO)
-		return false;
+		return VCI_CLEANER_IDLE;
+	if (hurry == URGENT && time_before(jiffies, cl->rests_until))
+		return jiffies_to_msecs(cl->rests_until - jiffies);
 	if (hurry == PACED)
 		cl->last_paced = jiffies;
-	r = one_round(w, max_seq, hurry == PACED ? VCI_ROUND_SMALL : VCI_ROUND_LARGE);
-	if (r) {
-		if (!vci_cache_is_failed(w->cache))
-			DMWARN_LIMIT("%s: write-back failed: error %d; it will be tried again",
-				     w->name, r);
-		pass_by(cl);
-	} else {
-		cl->errors = 0;
-	}
+	r = tick_round(w, max_seq, hurry == AT_ONCE ? VCI_ROUND_LARGE : VCI_ROUND_SMALL);
 	if (is_held_up(cl, &before) || (cl->pass.off >= cl->end && !end_pass(w)))
-		return false;
-	return !r && hurry == AT_ONCE && cl->no_room < VCI_NO_ROOM_TRIES;
+		return VCI_CLEANER_IDLE;
+	if (r || hurry == PACED || cl->no_room >= VCI_NO_ROOM_TRIES)
+		return VCI_CLEANER_IDLE;
+	return hurry == URGENT ? rest(w, begin) : 0;
 }
 
 /* ---- flush ---- */
@@ -212,12 +255,32 @@ static int flush_round(struct vci_writer *w, struct vci_writeback *wb, int *trie
 
 /*
  * Writes over dirty data are dirty in any mode, but where nothing is dirty any more
- * there are none: so without writeback this comes to an end.
+ * there are none: so without writeback this comes to an end, but for what is
+ * overwritten faster than it is written back, which is given up after a while.
  */
-static bool needs_another_pass(struct vci_writer *w, const struct vci_writeback *wb)
+static bool needs_another_pass(struct vci_writer *w, const struct vci_writeback *wb,
+			       int *passes)
 {
-	return wb->skipped ||
-	       (READ_ONCE(w->cleaner.always) && vci_cache_dirty_blocks(w->cache));
+	if (wb->skipped)
+		return true;
+	return READ_ONCE(w->cleaner.always) && vci_cache_dirty_blocks(w->cache) &&
+	       --*passes > 0;
+}
+
+/* For who looks at the status. */
+static void show_progress(struct vci_cleaner *cl, u64 todo, const struct vci_writeback *wb)
+{
+	WRITE_ONCE(cl->flush_left, todo > wb->blocks ? todo - wb->blocks : 0);
+}
+
+/* Another pass begins at the start, when what was in the way may have gone. */
+static void begin_again(struct vci_writer *w, struct vci_writeback *wb)
+{
+	wb->off = 0;
+	wb->skipped = 0;
+	if (READ_ONCE(w->cleaner.always))
+		wb->max_seq = U64_MAX;
+	msleep_interruptible(VCI_FLUSH_WAIT_MS);
 }
 
 /**
@@ -225,29 +288,28 @@ static bool needs_another_pass(struct vci_writer *w, const struct vci_writeback 
  * @w: attached writer
  *
  * May sleep, may take long.  In writeback mode, what is written meanwhile may stay
- * dirty; in others nothing is dirty afterwards.  Return: 0, -EINTR, or an error:
- * then it was not all.
+ * dirty; in others nothing is dirty afterwards, but for what is overwritten all the
+ * time.  Return: 0, -EINTR, or an error: then it was not all.
  */
 int vci_cleaner_flush(struct vci_writer *w)
 {
+	struct vci_cleaner *cl = &w->cleaner;
 	struct vci_writeback wb = { 0 };
-	int r = 0, tries = VCI_FLUSH_TRIES;
+	int r = 0, tries = VCI_FLUSH_TRIES, passes = VCI_FLUSH_PASSES;
+	u64 todo = vci_cache_dirty_blocks(w->cache);
 
-	wb.max_seq = READ_ONCE(w->cleaner.always) ? U64_MAX : vci_cache_log_seq(w->cache);
-	while (!r && wb.off < w->cleaner.end) {
+	wb.max_seq = READ_ONCE(cl->always) ? U64_MAX : vci_cache_log_seq(w->cache);
+	while (!r && wb.off < cl->end) {
+		show_progress(cl, todo, &wb);
 		r = flush_round(w, &wb, &tries);
-		if (!r && wb.off >= w->cleaner.end && needs_another_pass(w, &wb)) {
-			wb.off = 0;
-			wb.skipped = 0;
-			if (READ_ONCE(w->cleaner.always))
-				wb.max_seq = U64_MAX;
-			msleep_interruptible(VCI_FLUSH_WAIT_MS);
-		}
+		if (!r && wb.off >= cl->end && needs_another_pass(w, &wb, &passes))
+			begin_again(w, &wb);
 		/* Suspending waits for us, and all I/O waits for that. */
 		if (!r && (signal_pending(current) || !READ_ONCE(w->taking)))
 			r = -EINTR;
 		cond_resched();
 	}
+	WRITE_ONCE(cl->flush_left, 0);
 	/* What could not be written held up nothing else. */
 	return r ? r : wb.error;
 }
@@ -267,5 +329,6 @@ void vci_cleaner_start(struct vci_writer *w, u64 end)
 	cl->no_room = 0;
 	cl->nr_samples = 0;
 	cl->last_paced = jiffies;
+	cl->rests_until = jiffies;
 	begin_pass(w);
 }

@@ -30,12 +30,19 @@ struct vci_cleaner {
 	unsigned int errors;		/* rounds that failed, in a row */
 	unsigned int no_room;		/* ... that found no room for records */
 	unsigned long last_paced;	/* jiffies */
+	unsigned long rests_until;	/* jiffies: the backing device is the users' */
 	unsigned int nr_samples;	/* taken so far */
 	struct vci_age_sample samples[VCI_AGE_SAMPLES];
+
+	/* The message "flush": blocks that it still has to write back, about. */
+	u64 flush_left;
 };
 
 void vci_cleaner_start(struct vci_writer *w, u64 end);
-bool vci_cleaner_tick(struct vci_writer *w, bool busy);
+/* vci_cleaner_tick(): nothing to do before the next tick. */
+#define VCI_CLEANER_IDLE	UINT_MAX
+
+unsigned int vci_cleaner_tick(struct vci_writer *w, bool busy);
 int vci_cleaner_flush(struct vci_writer *w) __must_check;
 
 #endif /* VCI_CLEANER_H */

@@ -99,17 +99,18 @@ static void report_refusal(struct vci_target *t, int error, const struct vci_dam
 }
 
 /* Why the cache starts empty, if it does, the core has said. */
-static void report_open(struct vci_target *t, const struct vci_cache *cache,
-			const struct vci_open_report *report)
+static void report_open(struct vci_target *t, const struct vci_cache *cache)
 {
+	const struct vci_open_report *report = &t->report;
 	const char *name = dm_table_device_name(t->ti->table);
 	u64 dirty = vci_cache_dirty_blocks(cache);
 
 	if (report->was_clean)
 		DMINFO("%s: cache device %pg was closed cleanly", name, t->cache_dev->bdev);
 	else
-		DMINFO("%s: cache device %pg recovered: %u batches replayed, %u torn",
-		       name, t->cache_dev->bdev, report->batches, report->torn);
+		DMINFO("%s: cache device %pg recovered: %u batches replayed, %u entries torn, %u regions marked",
+		       name, t->cache_dev->bdev, report->batches, report->torn,
+		       report->regions_marked);
 	if (dirty)
 		DMINFO("%s: %llu sectors are newer on cache device %pg than on %pg",
 		       name, dirty, t->cache_dev->bdev, t->backing_dev->bdev);
@@ -146,7 +147,6 @@ static int check_retired(struct vci_target *t)
 
 static int open_image(struct vci_target *t, struct vci_cache **cache)
 {
-	struct vci_open_report report = {};
 	struct vci_damage dmg = {};
 	struct vci_open_params p = {
 		.cache_dev = &t->cache_io.dev,
@@ -165,11 +165,11 @@ static int open_image(struct vci_target *t, struct vci_cache **cache)
 		return r;
 	get_random_bytes(&p.random, sizeof(p.random));
 	generate_random_uuid(p.modification_uuid);
-	r = vci_cache_open(&p, cache, &report, &dmg, &why);
+	r = vci_cache_open(&p, cache, &t->report, &dmg, &why);
 	if (r)
 		report_refusal(t, r, &dmg, why);
 	else
-		report_open(t, *cache, &report);
+		report_open(t, *cache);
 	return r;
 }
 

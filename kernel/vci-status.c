@@ -67,6 +67,9 @@ static const struct {
 	[VCI_FIELD_WRITTEN_BLOCKS]	= { "written_sectors",	' ', true },
 	[VCI_FIELD_WRITTEN_BACK_BLOCKS]	= { "written_back_sectors", ' ', true },
 	[VCI_FIELD_BATCHES]		= { "batches",		' ', true },
+	[VCI_FIELD_FLUSH_LEFT]		= { "flush_sectors_left", ' ', false },
+	[VCI_FIELD_RECOVERED]		= { "recovered_batches", ' ', false },
+	[VCI_FIELD_TORN]		= { "torn_entries",	' ', false },
 };
 
 static void collect_bios(struct vci_target *t, u64 *n)
@@ -105,6 +108,9 @@ static void collect_cache(struct vci_target *t, u64 *n)
 	n[VCI_FIELD_WRITTEN_BLOCKS] = s.written_blocks;
 	n[VCI_FIELD_WRITTEN_BACK_BLOCKS] = s.written_back_blocks;
 	n[VCI_FIELD_BATCHES] = s.batches;
+	n[VCI_FIELD_FLUSH_LEFT] = READ_ONCE(t->writer.cleaner.flush_left);
+	n[VCI_FIELD_RECOVERED] = t->report.batches;
+	n[VCI_FIELD_TORN] = t->report.torn;
 }
 
 static void collect(struct vci_target *t, u64 *n)

@@ -78,6 +78,9 @@ enum vci_field {
 	VCI_FIELD_WRITTEN_BLOCKS,
 	VCI_FIELD_WRITTEN_BACK_BLOCKS,
 	VCI_FIELD_BATCHES,
+	VCI_FIELD_FLUSH_LEFT,
+	VCI_FIELD_RECOVERED,
+	VCI_FIELD_TORN,
 	VCI_NR_FIELDS,
 };
 
@@ -94,6 +97,7 @@ struct vci_target {
 	/* Set while the device is suspended: by preresume and the destructor. */
 	struct vci_cache *cache;
 	struct mutex cache_lock;	/* for others than bios, to look at it */
+	struct vci_open_report report;	/* what opening it found */
 	struct vci_claim *claim;
 	struct vci_guard guard;
 	struct vci_writer writer;

@@ -295,8 +295,8 @@ struct vci_writeback {
 int vci_cache_writeback(struct vci_cache *c, struct vci_writeback *wb,
 			u64 max_blocks) __must_check;
 u64 vci_cache_dirty_blocks(const struct vci_cache *c);
-/* True if so much is dirty that write-back shouldn't wait for a quiet moment. */
-bool vci_cache_dirty_urgent(const struct vci_cache *c);
+/* How much of the room is dirty: when it is much, write-back waits for nothing. */
+u32 vci_cache_dirty_percent(const struct vci_cache *c);
 /* The last batch so far: what is dirty and older is at most as old as this call. */
 u64 vci_cache_log_seq(struct vci_cache *c);
 

@@ -560,14 +560,15 @@ u64 vci_cache_dirty_blocks(const struct vci_cache *c)
 }
 
 /**
- * vci_cache_dirty_urgent() - is more than half of the room dirty?
+ * vci_cache_dirty_percent() - how much of the room is dirty
  * @c: cache
  *
  * Any context; a hint.
  */
-bool vci_cache_dirty_urgent(const struct vci_cache *c)
+u32 vci_cache_dirty_percent(const struct vci_cache *c)
 {
-	return 2 * vci_cache_dirty_blocks(c) > (u64)c->segments.nr * c->segments.blocks;
+	return div64_u64(100 * vci_cache_dirty_blocks(c),
+			 (u64)c->segments.nr * c->segments.blocks);
 }
 
 /**

@@ -210,8 +210,9 @@ test_status() {
 
 	fields="$(dmsetup status wb)"
 	is "$(cut -d ' ' -f 4 <<<"$fields")" writeback "status: the mode"
-	is "$(wc -w <<<"$fields")" 30 "status: as many fields as documented"
-	for fields in dirty_sectors written_sectors written_back_sectors batches; do
+	is "$(wc -w <<<"$fields")" 33 "status: as many fields as documented"
+	for fields in dirty_sectors written_sectors written_back_sectors batches \
+		flush_sectors_left recovered_batches torn_entries; do
 		check "stats: $fields" test -n "$(vci_stat wb "$fields")"
 	done
 	put 4K 100 5
