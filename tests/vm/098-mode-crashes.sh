@@ -1,0 +1,128 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Changes of mode under verified writes, with crashes in between: both devices are
+# gone at once, the module too, and when they are back all that was acknowledged is
+# there.  Here nothing is lost in a device; 100-power is about that.
+# VCI_SWITCHES (40): how many changes in all; VCI_CRASHES (3): how many crashes.
+# timeout: 3600
+
+. "$VCI_ROOT/tests/vm/lib.sh"
+. "$VCI_ROOT/tests/vm/vci-lib.sh"
+
+DEVICE=/dev/mapper/switch
+MIB=64
+SWITCHES="${VCI_SWITCHES:-$(scale 40)}"
+CRASHES="${VCI_CRASHES:-3}"
+MODES=(writeback writethrough writeback writearound writeback passthrough)
+# fio writes each block once, in the order that the seed says.
+JOB=(--name=load "--filename=$DEVICE" --rw=randwrite --bs=4k --direct=1
+	--ioengine=libaio --iodepth=8 "--size=${MIB}M" --verify=crc32c --verify_fatal=1
+	--fdatasync=32)
+
+# A table for one of the two devices below: linear, or error.
+put_below() {
+	local name="$1" device="$2" n
+
+	n="$(sectors_of "$device")"
+	dmsetup suspend --noflush --nolockfs "$name" &&
+		dmsetup reload "$name" --table "0 $n $3 ${4:-}" && dmsetup resume "$name"
+}
+
+# What the backing device acknowledged last, the cache knows: it goes first.
+take_devices_away() {
+	put_below slow "$BACKING" error && put_below fast "$CACHE" error
+}
+
+give_devices_back() {
+	put_below slow "$BACKING" linear "$BACKING 0" &&
+		put_below fast "$CACHE" linear "$CACHE 0"
+}
+
+# What fio had done is in its state file.
+start_load() {
+	rm -f "$STATE"/*
+	fio "${JOB[@]}" "--randseed=$1" --verify_backlog=64 --verify_state_save=1 \
+		"--aux-path=$STATE" >"$VCI_OUT/fio-$1" 2>&1 &
+	LOAD=$!
+}
+
+verify_load() {
+	fio "${JOB[@]}" "--randseed=$1" --verify_only --verify_state_load=1 \
+		"--aux-path=$STATE" >"$VCI_OUT/verify-$1" 2>&1
+}
+
+is_writing() {
+	[ "$(vci_stat switch writes)" -ge 50 ]
+}
+
+change_modes() {
+	local i
+
+	for ((i = 0; i < $1; i++)); do
+		vci_mode switch "${MODES[NUMBER++ % 6]}" || return 1
+		sleep "0.0$((RANDOM % 10))"
+	done
+}
+
+create() {
+	vci_create switch /dev/mapper/slow /dev/mapper/fast "${MODES[NUMBER % 6]}"
+}
+
+# A crash in the middle of it; or none, and then all must have gone well.
+one_round() {
+	local seed="$1" crash="$2" status=0
+
+	start_load "$seed"
+	wait_until 30 is_writing || bail_out "fio doesn't write"
+	check "round $seed: $PER_ROUND changes of mode" change_modes "$PER_ROUND"
+	"$crash" && check "round $seed: both devices are gone" take_devices_away
+	wait "$LOAD" || status=$?
+	if ! "$crash"; then
+		is "$status" 0 "round $seed: all data was right"
+		return
+	fi
+	check "round $seed: remove" vci_remove switch
+	unload_module
+	give_devices_back
+	log_mark
+	check "round $seed: create" create
+	check "round $seed: the log says what was recovered" log_has "recovered: .*batches"
+	if verify_load "$seed"; then
+		ok "round $seed: all that was acknowledged is there"
+	else
+		not_ok "round $seed: all that was acknowledged is there" \
+			"$(tail -n 30 "$VCI_OUT/verify-$seed")"
+	fi
+}
+
+# That verifying finds a block that isn't there as it was written.
+test_verifies() {
+	printf '%4096s' wrong | dd of=/tmp/wrong bs=4K 2>/dev/null
+	dd if=/tmp/wrong of="$DEVICE" bs=4K count=1 seek=100 oflag=direct conv=notrunc \
+		2>/dev/null
+	check_fails "a block that was changed is noticed" verify_load "$1"
+}
+
+BACKING="$(make_backing "$MIB" 1)"
+CACHE="$(make_cache 16)"
+STATE="$(mktemp -d)"
+NUMBER=0
+PER_ROUND=$((SWITCHES / (CRASHES + 1) + 1))
+allow_log "I/O error|Buffer I/O|lost async page write|device-mapper: vci|dm_vci"
+vci_format "$CACHE"
+dmsetup create slow --table "0 $(sectors_of "$BACKING") linear $BACKING 0"
+dmsetup create fast --table "0 $(sectors_of "$CACHE") linear $CACHE 0"
+create || bail_out "cannot create"
+for ((ROUND = 1; ROUND <= CRASHES; ROUND++)); do
+	one_round "$ROUND" true
+done
+one_round "$ROUND" false
+check "flush" dmsetup message switch 0 flush
+check "the backing device alone has everything" same_data "$DEVICE" "$BACKING" "$MIB"
+test_verifies "$ROUND"
+diag "$NUMBER changes of mode, $CRASHES crashes"
+check "remove" vci_remove switch
+dmsetup remove fast
+dmsetup remove slow
+done_testing
