@@ -108,7 +108,7 @@ static void report_open(struct vci_target *t, const struct vci_cache *cache)
 	if (report->was_clean)
 		DMINFO("%s: cache device %pg was closed cleanly", name, t->cache_dev->bdev);
 	else
-		DMINFO("%s: cache device %pg recovered: %u batches replayed, %u entries torn, %u regions marked",
+		DMINFO("%s: cache device %pg recovered: %u batches, %u torn, %u regions marked",
 		       name, t->cache_dev->bdev, report->batches, report->torn,
 		       report->regions_marked);
 	if (dirty)

@@ -65,6 +65,7 @@ under_load() {
 	start_load 8 "$name"
 	check "$name under load" rounds "$count" "$@"
 	end_load "$name"
+	same_after_flush "$name"
 }
 
 # Verified load after verified load, for as long as it takes.
@@ -89,6 +90,7 @@ test_modes() {
 	else
 		not_ok "changes of mode: all data was right" "$(tail -n 30 "$VCI_OUT/fio-modes")"
 	fi
+	same_after_flush "changes of mode"
 }
 
 # same_after_flush WHAT: the backing device alone equals what the device read as.
