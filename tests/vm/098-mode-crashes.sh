@@ -20,23 +20,22 @@ JOB=(--name=load "--filename=$DEVICE" --rw=randwrite --bs=4k --direct=1
 	--ioengine=libaio --iodepth=8 "--size=${MIB}M" --verify=crc32c --verify_fatal=1
 	--fdatasync=32)
 
-# A table for one of the two devices below: linear, or error.
+# put_below SLOW FAST: targets for both devices below, at the same instant: while both
+# are suspended nothing ends.
 put_below() {
-	local name="$1" device="$2" n
-
-	n="$(sectors_of "$device")"
-	dmsetup suspend --noflush --nolockfs "$name" &&
-		dmsetup reload "$name" --table "0 $n $3 ${4:-}" && dmsetup resume "$name"
+	dmsetup suspend --noflush --nolockfs slow &&
+		dmsetup suspend --noflush --nolockfs fast &&
+		dmsetup reload slow --table "0 $(sectors_of "$BACKING") $1" &&
+		dmsetup reload fast --table "0 $(sectors_of "$CACHE") $2" &&
+		dmsetup resume slow && dmsetup resume fast
 }
 
-# What the backing device acknowledged last, the cache knows: it goes first.
 take_devices_away() {
-	put_below slow "$BACKING" error && put_below fast "$CACHE" error
+	put_below error error
 }
 
 give_devices_back() {
-	put_below slow "$BACKING" linear "$BACKING 0" &&
-		put_below fast "$CACHE" linear "$CACHE 0"
+	put_below "linear $BACKING 0" "linear $CACHE 0"
 }
 
 # What fio had done is in its state file.
@@ -47,9 +46,22 @@ start_load() {
 	LOAD=$!
 }
 
+# offsets_of FILE REGEX: of the lines that match, sorted.
+offsets_of() {
+	grep -E "$2" "$1" | grep -o 'offset=[0-9]*' | sort -u
+}
+
+# Writes that failed when the devices went may be there or not; all others must be.
 verify_load() {
+	local log="$VCI_OUT/verify-$1" wrong
+
 	fio "${JOB[@]}" "--randseed=$1" --verify_only --verify_state_load=1 \
-		"--aux-path=$STATE" >"$VCI_OUT/verify-$1" 2>&1
+		--verify_fatal=0 --continue_on_error=verify "--aux-path=$STATE" >"$log" 2>&1
+	wrong="$(comm -23 <(offsets_of "$log" "^(verify|crc32c): ") \
+		<(offsets_of "$VCI_OUT/fio-$1" "io_u error"))"
+	VERIFIED="$(sed -n 's/.*issued rwts: total=\([0-9]*\),.*/\1/p' "$log")"
+	diag "round $1: ${VERIFIED:-0} blocks looked at, wrong: ${wrong:-none}"
+	[ -z "$wrong" ] && [ "${VERIFIED:-0}" -ge 50 ]
 }
 
 is_writing() {
@@ -69,19 +81,28 @@ create() {
 	vci_create switch /dev/mapper/slow /dev/mapper/fast "${MODES[NUMBER % 6]}"
 }
 
+check_load() {
+	if wait "$LOAD"; then
+		ok "round $1: all data was right"
+	else
+		not_ok "round $1: all data was right" "$(tail -n 30 "$VCI_OUT/fio-$1")"
+	fi
+}
+
 # A crash in the middle of it; or none, and then all must have gone well.
 one_round() {
 	local seed="$1" crash="$2" status=0
 
 	start_load "$seed"
 	wait_until 30 is_writing || bail_out "fio doesn't write"
-	check "round $seed: $PER_ROUND changes of mode" change_modes "$PER_ROUND"
+	change_modes "$PER_ROUND" || status=1
+	is "$status" 0 "round $seed: $PER_ROUND changes of mode"
 	"$crash" && check "round $seed: both devices are gone" take_devices_away
-	wait "$LOAD" || status=$?
 	if ! "$crash"; then
-		is "$status" 0 "round $seed: all data was right"
+		check_load "$seed"
 		return
 	fi
+	wait "$LOAD"
 	check "round $seed: remove" vci_remove switch
 	unload_module
 	give_devices_back
@@ -98,6 +119,7 @@ one_round() {
 
 # That verifying finds a block that isn't there as it was written.
 test_verifies() {
+	check "round $1: all is there" verify_load "$1"
 	printf '%4096s' wrong | dd of=/tmp/wrong bs=4K 2>/dev/null
 	dd if=/tmp/wrong of="$DEVICE" bs=4K count=1 seek=100 oflag=direct conv=notrunc \
 		2>/dev/null
