@@ -197,8 +197,9 @@ check-vm:
 
 check-power: CUTS ?= 200
 check-power:
-	@echo "make check-power: power failures in a VM, $(CUTS) in each mode, and targets that"
-	@echo "forget a flush, which must be noticed.  About 30 minutes.  Logs: $(BUILD)/log/."
+	@echo "make check-power: power failures in a VM, $(CUTS) in each mode, 1,000 changes of mode"
+	@echo "with crashes in between, and targets that forget a flush, which must be noticed."
+	@echo "About 45 minutes.  Logs: $(BUILD)/log/."
 	@scripts/install-deps
 	@tests/vm/power/run --cuts "$(CUTS)"
 
@@ -260,7 +261,7 @@ help:
 # make check           every test; under 30 minutes on two cores
 # make check-vm        only those in a VM; about 15 minutes
 #                        DEBUG=1 on a kernel with KASAN and lockdep
-# make check-power     power failures in a VM, CUTS=200 in each mode; 30 minutes
+# make check-power     power failures in a VM, CUTS=200 in each mode; 45 minutes
 # make mutants         breaks orderings; the crash simulator must notice each
 # make lint            style, layers, static analysis; about a minute
 # make bench           measurements in a VM
