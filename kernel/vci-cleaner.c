@@ -165,9 +165,9 @@ static void pass_by(struct vci_cleaner *cl)
 }
 
 /* In order, a write past the log that is in flight holds up all that follows. */
-static bool is_held_up(const struct vci_cleaner *cl, const struct vci_writeback *before)
+static bool is_held_up(const struct vci_writeback *now, const struct vci_writeback *before)
 {
-	return cl->pass.off == before->off && cl->pass.blocks == before->blocks;
+	return now->off == before->off && now->blocks == before->blocks;
 }
 
 static int one_round(struct vci_writer *w, u64 max_seq, u64 blocks)
@@ -230,7 +230,7 @@ unsigned int vci_cleaner_tick(struct vci_writer *w, bool busy)
 	if (hurry == PACED)
 		cl->last_paced = jiffies;
 	r = tick_round(w, max_seq, hurry == AT_ONCE ? VCI_ROUND_LARGE : VCI_ROUND_SMALL);
-	if (is_held_up(cl, &before) || (cl->pass.off >= cl->end && !end_pass(w)))
+	if (is_held_up(&cl->pass, &before) || (cl->pass.off >= cl->end && !end_pass(w)))
 		return VCI_CLEANER_IDLE;
 	if (r || hurry == PACED || cl->no_room >= VCI_NO_ROOM_TRIES)
 		return VCI_CLEANER_IDLE;
@@ -278,6 +278,7 @@ static void begin_again(struct vci_writer *w, struct vci_writeback *wb)
 {
 	wb->off = 0;
 	wb->skipped = 0;
+	wb->error = 0;
 	if (READ_ONCE(w->cleaner.always))
 		wb->max_seq = U64_MAX;
 	msleep_interruptible(VCI_FLUSH_WAIT_MS);
@@ -294,16 +295,19 @@ static void begin_again(struct vci_writer *w, struct vci_writeback *wb)
 int vci_cleaner_flush(struct vci_writer *w)
 {
 	struct vci_cleaner *cl = &w->cleaner;
-	struct vci_writeback wb = { 0 };
+	struct vci_writeback wb = { 0 }, before;
 	int r = 0, tries = VCI_FLUSH_TRIES, passes = VCI_FLUSH_PASSES;
 	u64 todo = vci_cache_dirty_blocks(w->cache);
 
 	wb.max_seq = READ_ONCE(cl->always) ? U64_MAX : vci_cache_log_seq(w->cache);
 	while (!r && wb.off < cl->end) {
 		show_progress(cl, todo, &wb);
+		before = wb;
 		r = flush_round(w, &wb, &tries);
 		if (!r && wb.off >= cl->end && needs_another_pass(w, &wb, &passes))
 			begin_again(w, &wb);
+		else if (!r && is_held_up(&wb, &before))
+			msleep_interruptible(VCI_FLUSH_WAIT_MS);
 		/* Suspending waits for us, and all I/O waits for that. */
 		if (!r && (signal_pending(current) || !READ_ONCE(w->taking)))
 			r = -EINTR;
