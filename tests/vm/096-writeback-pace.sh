@@ -16,6 +16,12 @@ start_busy() {
 	fio --name=busy "--filename=$DEVICE" --rw=read --bs=4k --size=64k --direct=1 \
 		--rate_iops=20 --time_based --runtime=1000 >/dev/null 2>&1 &
 	BUSY=$!
+	HITS="$(vci_stat pace read_hits)"
+	wait_until 60 is_busy || bail_out "no reads of cached data"
+}
+
+is_busy() {
+	[ "$(vci_stat pace read_hits)" -ge $((HITS + 5)) ]
 }
 
 # make_dirty MIB: pieces of 64 KiB at random places.
@@ -57,8 +63,8 @@ watch_pace() {
 test_pace() {
 	local before
 
-	make_dirty 38
 	start_busy
+	make_dirty 40
 	before="$(dirty)"
 	check "more than half of the cache is dirty: $before %" test "$before" -ge 54
 	watch_pace 120
@@ -76,8 +82,8 @@ is_flushing() {
 test_flush() {
 	local pid before status=0
 
-	make_dirty 16
 	start_busy
+	make_dirty 16
 	before="$(vci_stat pace dirty_sectors)"
 	dmsetup message pace 0 flush 2>/dev/null &
 	pid=$!
