@@ -71,7 +71,8 @@ test_images() {
 	vci_create good "$BACKING" "$CACHE" || bail_out "cannot create"
 	dd if=/dev/mapper/good of=/dev/null bs=64K count=64 iflag=direct 2>/dev/null
 	vci_remove good
-	refused "another size" "another size" "0 $((n - 2048)) vci $BACKING $CACHE"
+	refused "another size" "of a backing device of $n blocks, .* has $((n - 2048))" \
+		"0 $((n - 2048)) vci $BACKING $CACHE"
 
 	keep="$(mktemp)"
 	dd if="$CACHE" of="$keep" bs=4K count=1 iflag=direct 2>/dev/null

@@ -144,6 +144,7 @@ test_force() {
 	check_fails "a backing device changed behind dirty data is refused" create
 	dmsetup remove errors 2>/dev/null
 	check "the log says why" log_has "cannot use cache device"
+	check "and which block differs" log_has "block [0-9]+ of the backing device differs"
 	check "force activates it" create writeback force
 	check "the log says so" log_has "activated by force"
 	check "the table has force" grep -q force <<<"$(dmsetup table errors)"
