@@ -4,8 +4,9 @@
 # Changes of mode under verified writes, with crashes in between: both devices are
 # gone at once, the module too, and when they are back all that was acknowledged is
 # there.  Here nothing is lost in a device; 100-power is about that.
-# VCI_SWITCHES (40): how many changes in all; VCI_CRASHES (3): how many crashes.
-# timeout: 3600
+# VCI_SWITCHES (40): how many changes in all; there are three crashes at least, and at
+# least one for each 60 changes.
+# timeout: 5400
 
 . "$VCI_ROOT/tests/vm/lib.sh"
 . "$VCI_ROOT/tests/vm/vci-lib.sh"
@@ -13,7 +14,6 @@
 DEVICE=/dev/mapper/switch
 MIB=32
 SWITCHES="${VCI_SWITCHES:-$(scale 40)}"
-CRASHES="${VCI_CRASHES:-3}"
 MODES=(writeback writethrough writeback writearound writeback passthrough)
 # fio writes each block once, in the order that the seed says.
 JOB=(--name=load "--filename=$DEVICE" --rw=randwrite --bs=4k --direct=1
@@ -68,12 +68,13 @@ is_writing() {
 	[ "$(vci_stat switch writes)" -ge 50 ]
 }
 
+# change_modes MAX WRITES: for as long as fio has made fewer writes than that.
 change_modes() {
 	local i
 
-	for ((i = 0; i < $1; i++)); do
+	for ((i = 0; i < $1 && $(vci_stat switch writes) < $2; i++)); do
 		vci_mode switch "${MODES[NUMBER++ % 6]}" || return 1
-		sleep "0.0$((RANDOM % 10))"
+		sleep "0.0$((RANDOM % 6))"
 	done
 }
 
@@ -91,18 +92,22 @@ check_load() {
 
 # A crash in the middle of it; or none, and then all must have gone well.
 one_round() {
-	local seed="$1" crash="$2" status=0
+	local seed="$1" crash="$2" status=0 before="$NUMBER" blocks=$((MIB << 8))
 
 	start_load "$seed"
-	wait_until 30 is_writing || bail_out "fio doesn't write"
-	change_modes "$PER_ROUND" || status=1
-	is "$status" 0 "round $seed: $PER_ROUND changes of mode"
-	"$crash" && check "round $seed: both devices are gone" take_devices_away
+	wait_until 60 is_writing || bail_out "fio doesn't write"
+	change_modes "$PER_ROUND" $((blocks / 10 + RANDOM % (blocks * 6 / 10))) || status=1
+	is "$status" 0 "round $seed: $((NUMBER - before)) changes of mode"
 	if ! "$crash"; then
 		check_load "$seed"
 		return
 	fi
-	wait "$LOAD"
+	check "round $seed: both devices are gone" take_devices_away
+	if wait "$LOAD"; then
+		diag "round $seed: fio was done before"
+	else
+		CRASHES=$((CRASHES + 1))
+	fi
 	check "round $seed: remove" vci_remove switch
 	unload_module
 	give_devices_back
@@ -130,15 +135,17 @@ BACKING="$(make_backing "$MIB" 1)"
 CACHE="$(make_cache 16)"
 STATE="$(mktemp -d)"
 NUMBER=0
-PER_ROUND=$((SWITCHES / (CRASHES + 1) + 1))
+CRASHES=0
+PER_ROUND=$((SWITCHES < 180 ? SWITCHES / 3 + 1 : 60))
 allow_log "I/O error|Buffer I/O|lost async page write"
 vci_format "$CACHE"
 dmsetup create slow --table "0 $(sectors_of "$BACKING") linear $BACKING 0"
 dmsetup create fast --table "0 $(sectors_of "$CACHE") linear $CACHE 0"
 create || bail_out "cannot create"
-for ((ROUND = 1; ROUND <= CRASHES; ROUND++)); do
+for ((ROUND = 1; NUMBER < SWITCHES; ROUND++)); do
 	one_round "$ROUND" true
 done
+check "there were crashes under load: $CRASHES" test "$CRASHES" -ge $((SWITCHES / 60 + 1))
 one_round "$ROUND" false
 check "flush" dmsetup message switch 0 flush
 check "the backing device alone has everything" same_data "$DEVICE" "$BACKING" "$MIB"
