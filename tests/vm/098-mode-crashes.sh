@@ -96,7 +96,7 @@ one_round() {
 
 	start_load "$seed"
 	wait_until 60 is_writing || bail_out "fio doesn't write"
-	change_modes "$PER_ROUND" $((blocks / 10 + RANDOM % (blocks * 6 / 10))) || status=1
+	change_modes "$PER_ROUND" $((blocks / 10 + RANDOM % (blocks * 4 / 10))) || status=1
 	is "$status" 0 "round $seed: $((NUMBER - before)) changes of mode"
 	if ! "$crash"; then
 		check_load "$seed"
