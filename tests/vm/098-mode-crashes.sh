@@ -38,10 +38,10 @@ give_devices_back() {
 	put_below "linear $BACKING 0" "linear $CACHE 0"
 }
 
-# What fio had done is in its state file.
+# start_load SEED [OPTION]: what fio had done is in its state file.
 start_load() {
 	rm -f "$STATE"/*
-	fio "${JOB[@]}" "--randseed=$1" --verify_backlog=64 --verify_state_save=1 \
+	fio "${JOB[@]}" "--randseed=$1" ${2:+"$2"} --verify_backlog=64 --verify_state_save=1 \
 		"--aux-path=$STATE" >"$VCI_OUT/fio-$1" 2>&1 &
 	LOAD=$!
 }
@@ -94,7 +94,8 @@ check_load() {
 one_round() {
 	local seed="$1" crash="$2" status=0 before="$NUMBER" blocks=$((MIB << 8))
 
-	start_load "$seed"
+	# So slow that it isn't done before.
+	start_load "$seed" "$("$crash" && echo --rate_iops=250)"
 	wait_until 60 is_writing || bail_out "fio doesn't write"
 	change_modes "$PER_ROUND" $((blocks / 10 + RANDOM % (blocks * 4 / 10))) || status=1
 	is "$status" 0 "round $seed: $((NUMBER - before)) changes of mode"
