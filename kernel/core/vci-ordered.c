@@ -131,20 +131,10 @@ static int next_batch(struct vci_cache *c, struct place *p, struct vci_batch_inf
 	return 0;
 }
 
-static bool last_write(const struct vci_cache *c, const struct vci_batch_info *info,
-		       u64 addr)
-{
-	u32 i = info->nr_entries;
-
-	while (i && c->wb->batch[i - 1].kind != VCI_ENTRY_WRITE)
-		i--;
-	return i && c->wb->batch[i - 1].addr == addr;
-}
-
 /*
- * After a crash: the batch that the last CLEAN entry was about; if that was its
- * last write, the one behind.  A batch that overwrites itself must not be done
- * again when all of it is clean: what it wrote first would come back.
+ * After a crash: the batch that the last CLEAN entry was about.  It is done again,
+ * even if all of it was: it never overwrites itself, nothing behind it was complete,
+ * and no write went past the log since.
  */
 static int find_clean(struct vci_cache *c)
 {
@@ -157,8 +147,7 @@ static int find_clean(struct vci_cache *c)
 		r = next_batch(c, &p, &info);
 	} while (r > 0 && info.addr + info.blocks <= c->ordered_addr);
 	if (r > 0)
-		c->ordered_seq = max(c->ordered_seq,
-				     info.seq + last_write(c, &info, c->ordered_addr));
+		c->ordered_seq = max(c->ordered_seq, info.seq);
 	return min(r, 0);
 }
 
