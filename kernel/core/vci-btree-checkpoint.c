@@ -15,8 +15,8 @@
  *
  * A frozen node is clean as soon as it is serialised; a later change makes it
  * dirty again without a clone.  Nodes that left the tree stay in limbo until
- * the thaw, because frozen parents point to them; clean nodes stay in memory,
- * because it isn't known before the thaw whether their copy counts.
+ * the thaw, because frozen parents point to them; what was serialised stays in
+ * memory, because it isn't known before the thaw whether its copy counts.
  */
 #include "vci-btree-internal.h"
 
@@ -213,6 +213,7 @@ void vci_btree_freeze_locked(struct vci_btree *bt, u64 gen)
 	for (level = 0; level < VCI_DEPTH_MAX; level++) {
 		list_splice_tail_init(&bt->dirty[level], &bt->frozen[level]);
 		bt->nr_frozen[level] = bt->nr_dirty[level];
+		bt->ckpt_bytes += bt->nr_dirty[level] * vci_bt_level_size(level);
 		bt->nr_dirty[level] = 0;
 	}
 	memcpy(bt->frozen_table, bt->table, bt->nr_windows * sizeof(bt->table[0]));
@@ -315,6 +316,24 @@ void vci_btree_thaw_locked(struct vci_btree *bt, int error)
 		vci_bt_free_rcu(bt, node);
 	}
 	bt->checkpoint = false;
+	bt->ckpt_bytes = 0;
+}
+
+/**
+ * vci_btree_pinned_bytes() - memory that vci_btree_shrink() can't free now
+ * @bt: the tree
+ *
+ * Return: bytes of all nodes that a checkpoint writes, this one or the next.  May
+ * be called without the lock.
+ */
+u64 vci_btree_pinned_bytes(const struct vci_btree *bt)
+{
+	u64 bytes = READ_ONCE(bt->ckpt_bytes);
+	unsigned int level;
+
+	for (level = 0; level < VCI_DEPTH_MAX; level++)
+		bytes += READ_ONCE(bt->nr_dirty[level]) * vci_bt_level_size(level);
+	return bytes;
 }
 
 /**

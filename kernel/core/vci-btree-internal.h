@@ -24,6 +24,8 @@
  * frozen node is cloned before it changes; the clone takes its place on the
  * list.  A node with ckpt_epoch == bt->epoch had the address ckpt_addr when
  * the tree was frozen, whatever became of it since: frozen parents need that.
+ * A node that was clean then, and is still, can leave memory meanwhile: no clone
+ * points to it, only its address stands there.
  *
  * Readers.  A change first begins the sequence counter of every node that it
  * alters (vci_bt_touch()), and ends them all when it is complete
@@ -49,11 +51,12 @@
 struct vci_node {
 	seqcount_t seq;
 	u8 nr;			/* entries in use */
-	u8 level : 4;		/* 0: leaf; never changes */
+	u8 level : 3;		/* 0: leaf; never changes */
 	u8 dirty : 1;
 	u8 dead : 1;		/* no longer in the tree */
 	u8 touched : 1;		/* its counter is begun, it is on bt->touched */
 	u8 clone : 1;
+	u8 evicted : 1;		/* dead in memory, alive on the device */
 	u8 referenced;		/* set by readers: second chance */
 	u8 window;
 	u32 start;		/* range, see above */
@@ -147,6 +150,7 @@ struct vci_btree {
 	struct list_head frozen[VCI_DEPTH_MAX];
 	u32 nr_dirty[VCI_DEPTH_MAX];
 	u32 nr_frozen[VCI_DEPTH_MAX];
+	u64 ckpt_bytes;			/* memory of what was frozen, until the thaw */
 
 	u64 root_addr;
 	u64 ckpt_root;
@@ -332,6 +336,7 @@ void vci_bt_end(struct vci_btree *bt);
 struct vci_node *vci_bt_alloc(unsigned int level, gfp_t gfp);
 void vci_bt_init(struct vci_node *node, unsigned int level, u32 window);
 size_t vci_bt_size(const struct vci_node *node);
+size_t vci_bt_level_size(unsigned int level);
 void vci_bt_count(struct vci_btree *bt, const struct vci_node *node, int by);
 void vci_bt_free(struct vci_btree *bt, struct vci_node *node);
 void vci_bt_free_rcu(struct vci_btree *bt, struct vci_node *node);

@@ -373,6 +373,10 @@ static void evict(struct vci_btree *bt, struct vci_node *node)
 	struct vci_path path;
 	struct vci_step *step;
 
+	/* Frozen parents keep its address, which is what they need (I5). */
+	if (bt->checkpoint &&
+	    bt->frozen_table[node->window] == vci_slot_of_node(node))
+		bt->frozen_table[node->window] = slot;
 	/* All above is resident, what is below it may not be. */
 	if (vci_bt_descend(bt, vci_window_base(node->window) + node->start, &path))
 		VCI_ASSERT(path.absent.level < node->level);
@@ -390,6 +394,7 @@ static void evict(struct vci_btree *bt, struct vci_node *node)
 	vci_bt_count(bt, node, -1);
 	list_del_init(&node->list);
 	node->dead = 1;
+	node->evicted = 1;
 	bt->stats.evictions++;
 	vci_bt_end(bt);
 }
@@ -402,7 +407,7 @@ static bool shrink_some(struct vci_btree *bt, u64 bytes, u64 *tries)
 
 	for (i = 0; i < SHRINK_BATCH; i++) {
 		node = list_first_entry_or_null(&bt->clean, struct vci_node, list);
-		if (!node || bt->checkpoint || bt->stats.bytes <= bytes || !*tries)
+		if (!node || bt->stats.bytes <= bytes || !*tries)
 			return false;
 		--*tries;
 		if (node->referenced || !evictable(node)) {
@@ -420,8 +425,8 @@ static bool shrink_some(struct vci_btree *bt, u64 bytes, u64 *tries)
  * @bt: the tree, bt->lock not held
  * @bytes: stop when not more are used
  *
- * What was looked up since the last time stays at first.  Does nothing while a
- * checkpoint is written.
+ * What was looked up since the last time stays at first.  While a checkpoint is
+ * written, what it writes stays until it is complete.
  *
  * Return: bytes freed.
  */

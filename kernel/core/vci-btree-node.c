@@ -115,7 +115,7 @@ static void bury(struct vci_btree *bt, struct vci_node *node)
 {
 	if (vci_bt_frozen(bt, node))
 		return;		/* write_frozen() still has to write it */
-	if (bt->checkpoint)
+	if (bt->checkpoint && !node->evicted)
 		list_add_tail(&node->list, &bt->limbo);
 	else
 		vci_bt_free_rcu(bt, node);
@@ -160,7 +160,18 @@ static size_t level_size(unsigned int level)
  */
 size_t vci_bt_size(const struct vci_node *node)
 {
-	return roundup_pow_of_two(level_size(node->level));
+	return vci_bt_level_size(node->level);
+}
+
+/**
+ * vci_bt_level_size() - memory that a node of a level takes
+ * @level: 0 for a leaf
+ *
+ * Return: as vci_bt_size().
+ */
+size_t vci_bt_level_size(unsigned int level)
+{
+	return roundup_pow_of_two(level_size(level));
 }
 
 /**
@@ -285,12 +296,32 @@ static void forget_copy(struct vci_btree *bt, struct vci_node *node)
 	node->addr = 0;
 }
 
+/*
+ * What was clean at the freeze, and is still, may be evicted: a clone, which nobody
+ * would tell, has its address instead.
+ */
+static void forget_clean_children(const struct vci_btree *bt, struct vci_inner *clone)
+{
+	const struct vci_node *child;
+	unsigned int i;
+
+	for (i = 0; i < clone->n.nr; i++) {
+		if (vci_slot_absent(clone->slot[i]))
+			continue;
+		child = vci_slot_node(clone->slot[i]);
+		if (!child->dirty && child->ckpt_epoch != bt->epoch)
+			clone->slot[i] = vci_slot_of_addr(child->addr);
+	}
+}
+
 /* Leaves @node's frozen content to a clone, in its place on the list. */
 static void clone_frozen(struct vci_btree *bt, struct vci_node *node)
 {
 	struct vci_node *clone = take_spare(bt, node->level);
 
 	memcpy(clone, node, level_size(node->level));
+	if (node->level)
+		forget_clean_children(bt, vci_inner(clone));
 	INIT_LIST_HEAD(&clone->list);
 	clone->clone = 1;
 	clone->touched = 0;

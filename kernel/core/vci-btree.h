@@ -153,6 +153,8 @@ int vci_btree_write_frozen(struct vci_btree *bt, u64 *root) __must_check;
 void vci_btree_thaw_locked(struct vci_btree *bt, int error);
 /* Nodes the next checkpoint would write: for spacing checkpoints. */
 u32 vci_btree_dirty_nodes(const struct vci_btree *bt);
+/* Memory that shrink can't free before a checkpoint is complete. */
+u64 vci_btree_pinned_bytes(const struct vci_btree *bt);
 
 /* Whole-tree check of I1-I4 on what is resident; for tests. -EUCLEAN + message. */
 int vci_btree_validate(struct vci_btree *bt);

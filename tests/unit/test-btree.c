@@ -533,6 +533,10 @@ static void random_changes(struct world *w, u32 nr, u32 max)
 static void meanwhile(struct world *w)
 {
 	random_changes(w, 1 + world_rand(w, 4), 128);
+	if (world_rand(w, 2))
+		vci_btree_shrink(w->bt, world_rand(w, 60000));
+	if (!world_rand(w, 4))
+		random_changes(w, 1 + world_rand(w, 4), 2);
 }
 
 static void test_random(u64 seed)
