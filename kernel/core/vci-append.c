@@ -100,7 +100,7 @@ static int reserve(struct vci_cache *c, u32 stream, u32 blocks, u32 keep,
 	int r = -ENOSPC;
 
 	spin_lock(vci_cache_lock(c));
-	if (!keep || nodes_fit(c))
+	if (!keep || (nodes_fit(c) && !vci_memory_full(c)))
 		r = vci_log_reserve(&c->log, stream, blocks, keep, &a->info);
 	spin_unlock(vci_cache_lock(c));
 	if (r == -ENOSPC)

@@ -62,7 +62,9 @@ struct vci_cache {
 	u64 ordered_addr;		/* recovery: what the last CLEAN was about */
 	u64 ordered_drain;		/* dirty batches up to it go first, in any order */
 
+	u64 mem_limit;			/* bytes; 0: none */
 	struct vci_cache_stats stats;
+	bool sweeping;			/* the writer is: don't begin another one */
 	bool checkpoint_due;		/* append finds no room before one */
 	struct vci_extent *walk;	/* VCI_LEAF_MAX of them, for the writer */
 };
@@ -104,6 +106,13 @@ int vci_cache_change(struct vci_cache *c, struct vci_change *ch) __must_check;
 int vci_cache_unmap(struct vci_cache *c, u64 off, u64 blocks, bool clean_only) __must_check;
 int vci_cache_unmap_redo(struct vci_cache *c, u64 off, u64 blocks) __must_check;
 int vci_cache_find_dirty(struct vci_cache *c, u64 off, u64 blocks) __must_check;
+
+/* vci-memory.c */
+u64 vci_memory_fixed(const struct vci_cache *c);
+u64 vci_memory_least(const struct vci_cache *c);
+void vci_memory_keep(struct vci_cache *c);
+bool vci_memory_checkpoint_due(const struct vci_cache *c);
+bool vci_memory_full(const struct vci_cache *c);
 
 /* vci-append.c */
 void vci_append_wait(struct vci_cache *c);

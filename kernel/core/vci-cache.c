@@ -364,10 +364,7 @@ void vci_cache_get_stats(struct vci_cache *c, struct vci_cache_stats *s)
 	s->intent_writes = c->intent.writes;
 	s->nr_regions = c->intent.nr_regions;
 	s->regions_marked = vci_intent_count(&c->intent);
-	s->memory_bytes = tree.bytes + sizeof(*c) + vci_redo_bytes(&c->redo) +
-		c->segments.nr * sizeof(*c->segments.s) +
-		(2ull * c->segments.table.nr_pages + 4ull * c->nodes.map.nr_pages) *
-		VCI_PAGE_PAYLOAD + VCI_TICKET_SLOTS * sizeof(*c->tickets.slots);
+	s->memory_bytes = tree.bytes + vci_memory_fixed(c);
 }
 
 /* ---- reads ---- */
@@ -406,6 +403,7 @@ int vci_cache_load(struct vci_cache *c, u64 off, u64 blocks)
 		r = vci_btree_load(c->tree, off, blocks);
 	if (r && r != -ENOMEM)
 		vci_cache_fail(c, r);
+	vci_memory_keep(c);
 	return r;
 }
 
@@ -566,16 +564,4 @@ int vci_cache_invalidate(struct vci_cache *c, u64 off, u64 blocks)
 	int r = vci_cache_unmap(c, off, blocks, true);
 
 	return r ? r : vci_cache_checkpoint(c);
-}
-
-/**
- * vci_cache_shrink() - drop clean nodes from memory
- * @c: cache
- * @bytes: what may stay
- *
- * May sleep.  Return: bytes freed.
- */
-u64 vci_cache_shrink(struct vci_cache *c, u64 bytes)
-{
-	return vci_btree_shrink(c->tree, bytes);
 }

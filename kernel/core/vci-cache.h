@@ -310,7 +310,17 @@ int vci_cache_maintain(struct vci_cache *c, bool idle) __must_check;
 int vci_cache_checkpoint(struct vci_cache *c) __must_check;
 /* Unmaps clean extents of a range, durably. */
 int vci_cache_invalidate(struct vci_cache *c, u64 off, u64 blocks) __must_check;
-/* Frees clean nodes beyond @bytes. A sleeper. */
+
+/* ---- memory ---- */
+
+/*
+ * A limit for stats.memory_bytes, 0 for none.  Returns 0, or the least that this
+ * image can do with if @bytes is less.  A sleeper.
+ */
+u64 vci_cache_set_mem_limit(struct vci_cache *c, u64 bytes) __must_check;
+/* Frees clean nodes of the tree beyond @bytes.  May sleep; no I/O, no allocation. */
 u64 vci_cache_shrink(struct vci_cache *c, u64 bytes);
+/* How much that could free at most. Any context. */
+u64 vci_cache_clean_bytes(const struct vci_cache *c);
 
 #endif /* VCI_CACHE_H */

@@ -45,7 +45,10 @@ static int get_ready(struct vci_cache *c, const struct vci_change *ch)
 {
 	int r = ch->redo ? 0 : vci_redo_apply(c, ch->e.off, ch->e.blocks);
 
-	return r ? r : vci_btree_load(c->tree, ch->e.off, ch->e.blocks);
+	if (!r)
+		r = vci_btree_load(c->tree, ch->e.off, ch->e.blocks);
+	vci_memory_keep(c);
+	return r;
 }
 
 /**

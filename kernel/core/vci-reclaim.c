@@ -124,7 +124,7 @@ static int empty_extent(struct vci_cache *c, struct vci_move *mv,
 	return vci_reclaim_drop(c, e->off + kept, e->blocks - kept, e->addr + kept);
 }
 
-static int sweep(struct vci_cache *c, struct vci_move *mv)
+static int sweep_all(struct vci_cache *c, struct vci_move *mv)
 {
 	u64 off = 0;
 	int n, i, r = 0;
@@ -136,10 +136,24 @@ static int sweep(struct vci_cache *c, struct vci_move *mv)
 		for (i = 0; !r && i < n; i++)
 			if (is_victim(c, &c->walk[i]))
 				r = empty_extent(c, mv, &c->walk[i]);
+		/* What changed so far is pinned: let it go. */
+		if (!r && vci_memory_checkpoint_due(c) && vci_checkpoint_fits(c))
+			r = vci_cache_checkpoint(c);
 		if (r)
 			return r;
 		cond_resched();
 	}
+}
+
+/* A checkpoint on the way may not begin another sweep. */
+static int sweep(struct vci_cache *c, struct vci_move *mv)
+{
+	int r;
+
+	c->sweeping = true;
+	r = sweep_all(c, mv);
+	c->sweeping = false;
+	return r;
 }
 
 /* At most half of the victims' room is filled again. */
@@ -198,12 +212,14 @@ int vci_reclaim(struct vci_cache *c, u32 segments, bool keep)
  * @c: cache
  *
  * An eighth of the segments, or all if none is closed.  By the writer.  May
- * sleep, may take long.  Return: 0 or an error.
+ * sleep, may take long.  Return: 0, -ENOSPC in the middle of a sweep, or an error.
  */
 int vci_drop_some(struct vci_cache *c)
 {
 	int r = 0;
 
+	if (c->sweeping)
+		return -ENOSPC;
 	if (c->segments.count[VCI_LIFE_CLOSED])
 		return vci_reclaim(c, max(1u, c->segments.nr / 8), false);
 	if (READ_ONCE(c->dirty_blocks))
@@ -240,7 +256,7 @@ bool vci_cache_needs_maintenance(const struct vci_cache *c)
 {
 	return !vci_cache_is_failed(c) &&
 	       (vci_redo_any(&c->redo) || vci_reclaim_wanted(c) ||
-		READ_ONCE(c->checkpoint_due));
+		READ_ONCE(c->checkpoint_due) || vci_memory_checkpoint_due(c));
 }
 
 /* Marks that could be cleared, or changes that would be replayed. */
@@ -281,5 +297,6 @@ int vci_cache_maintain(struct vci_cache *c, bool idle)
 	/* It may make room, and doesn't depend on a backing device that fails. */
 	if (!r || (r != -ENOMEM && !vci_cache_is_failed(c)))
 		error = vci_cache_checkpoint(c);
+	vci_memory_keep(c);
 	return r && r != -ENOSPC ? r : error;
 }

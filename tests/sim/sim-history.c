@@ -282,6 +282,9 @@ static int open_cache(struct world *w)
 		trace(w, "in order: from batch %llu on, drain %llu", w->cache->ordered_seq,
 		      w->cache->ordered_drain);
 	w->buffer_blocks = vci_cache_batch_blocks(w->cache);
+	/* So little that a few leaves are too many: not what users may ask for. */
+	if (w->weights.memory)
+		w->cache->mem_limit = vci_memory_fixed(w->cache) + w->weights.memory;
 	world_forget_ops(w);
 	table_opened(w, w->report.was_clean);
 	return 0;

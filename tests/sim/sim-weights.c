@@ -142,6 +142,7 @@ static void choose_base(struct sim_rng *r, struct weights *wt)
 	wt->invalidate = sim_percent(r, 80) ? 0 : sim_range(r, 1, 5);
 	wt->settle = sim_percent(r, 60) ? 0 : sim_range(r, 1, 8);
 	wt->shrink = sim_percent(r, 70) ? 0 : sim_range(r, 1, 6);
+	wt->memory = sim_percent(r, 75) ? 0 : sim_range(r, 16, 64) << 10;
 	wt->advance = sim_range(r, 50, 90);
 	wt->hook = sim_percent(r, 30) ? 0 : sim_range(r, 1, 40);
 	wt->op_blocks = longest[sim_below(r, ARRAY_SIZE(longest))];

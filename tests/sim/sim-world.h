@@ -171,6 +171,7 @@ struct weights {
 	u32 writeback, message, suspend;
 	u32 stream;		/* percent: the stream goes on */
 	u32 shrink;		/* percent */
+	u32 memory;		/* bytes for the tree; 0: no limit */
 	u32 change;		/* per 1000: the mode changes */
 	u32 modes[MODES];
 	u32 advance;		/* percent: go on with an operation instead */
