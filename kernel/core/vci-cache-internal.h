@@ -21,6 +21,9 @@
 /* ... and that fills leave to writes. */
 #define VCI_KEEP_FILLS	3u
 
+/* Of the bitmap 16 MiB are made at once: of 64 GiB of the image. */
+#define VCI_BITS_STEP	32768u
+
 struct vci_cache {
 	struct vci_dev *dev;
 	struct vci_dev *backing;
@@ -63,6 +66,7 @@ struct vci_cache {
 	u64 ordered_drain;		/* dirty batches up to it go first, in any order */
 
 	u64 mem_limit;			/* bytes; 0: none */
+	u32 bits_step;			/* blocks of the bitmap in memory at a close */
 	struct vci_cache_stats stats;
 	bool sweeping;			/* the writer is: don't begin another one */
 	bool checkpoint_due;		/* append finds no room before one */

@@ -85,6 +85,7 @@ int vci_cache_create(struct vci_cache **cache, const struct vci_header *h)
 	if (!c)
 		return r;
 	mutex_init(&c->header_lock);
+	c->bits_step = VCI_BITS_STEP;
 	c->header = *h;
 	c->stats.data_blocks = h->data_blocks;
 	c->stats.dirty_blocks = h->dirty_blocks;

@@ -4,7 +4,8 @@
  *
  *	1 a checkpoint: everything appended is in the tree, intent marks go
  *	2 one pass over all extents: a compact tree with LRU links is built in
- *	  unused nodes, and the exact bitmap in memory
+ *	  unused nodes, and the exact bitmap of 64 GiB of image in memory; larger
+ *	  images take one pass more for each of the pieces that follow
  *	3 the bitmap, the segment table, the node map and the fingerprint are
  *	  written, then flushed
  *	4 the header, FUA: clean
@@ -12,13 +13,13 @@
  * A crash before 4 leaves the checkpoint of 1 (the bitmap counts only in a
  * clean image).
  */
+#include "vci-bits.h"
 #include "vci-build.h"
 #include "vci-cache-internal.h"
 
 struct closing {
 	struct vci_cache *c;
-	u8 *bits;		/* the bitmap, a bit per block */
-	u64 nr_nodes;
+	struct vci_bits bits;
 };
 
 static u64 close_alloc(void *ctx)
@@ -29,9 +30,6 @@ static u64 close_alloc(void *ctx)
 	spin_lock(vci_cache_lock(cl->c));
 	addr = vci_nodes_alloc(&cl->c->nodes);
 	spin_unlock(vci_cache_lock(cl->c));
-	if (addr)
-		vci_bitmap_set(cl->bits, addr, VCI_NODE_BLOCKS);
-	cl->nr_nodes += addr != 0;
 	return addr;
 }
 
@@ -48,28 +46,36 @@ static const struct vci_build_ops build_ops = {
 	.write_node = close_write,
 };
 
+/* Passes over all extents; each goes into the bitmap, and into @b if there is one. */
+static int pass(struct closing *cl, struct vci_build *b)
+{
+	const struct vci_extent *e = cl->c->walk;
+	u64 off = 0;
+	int r = 0, n, i;
+
+	for (;;) {
+		n = vci_btree_walk_sleep(cl->c->tree, &off, cl->c->walk, VCI_LEAF_MAX);
+		if (n <= 0)
+			return n;
+		for (i = 0; !r && i < n; i++) {
+			vci_bits_set(&cl->bits, e[i].addr, e[i].blocks);
+			if (b)
+				r = vci_build_add(b, &e[i]);
+		}
+		if (r)
+			return r;
+		cond_resched();
+	}
+}
+
 static int build_tree(struct closing *cl, struct vci_header *h)
 {
 	struct vci_build_result res;
 	struct vci_build *b;
-	u64 off = 0;
-	int r, n, i;
+	int r = vci_build_begin(&b, h, h->checkpoint_gen, &build_ops, cl);
 
-	r = vci_build_begin(&b, h, h->checkpoint_gen, &build_ops, cl);
-	while (!r) {
-		n = vci_btree_walk_sleep(cl->c->tree, &off, cl->c->walk, VCI_LEAF_MAX);
-		if (n <= 0) {
-			r = n;
-			break;
-		}
-		for (i = 0; !r && i < n; i++) {
-			struct vci_extent *e = &cl->c->walk[i];
-
-			vci_bitmap_set(cl->bits, e->addr, e->blocks);
-			r = vci_build_add(b, e);
-		}
-		cond_resched();
-	}
+	if (!r)
+		r = pass(cl, b);
 	if (!r)
 		r = vci_build_end(b, &res);
 	vci_build_free(b);
@@ -83,42 +89,33 @@ static int build_tree(struct closing *cl, struct vci_header *h)
 	return 0;
 }
 
-static void mark_fixed_areas(struct closing *cl, const struct vci_header *h)
+static void mark_metadata(struct closing *cl, const struct vci_header *h)
 {
 	struct vci_area area;
 	unsigned int i;
+	u64 addr;
 
 	for (i = 0; vci_layout_fixed(h, i, &area); i++)
-		vci_bitmap_set(cl->bits, area.addr, area.blocks);
+		vci_bits_set(&cl->bits, area.addr, area.blocks);
+	for (addr = vci_nodes_next(&cl->c->nodes, 0); addr;
+	     addr = vci_nodes_next(&cl->c->nodes, addr))
+		vci_bits_set(&cl->bits, addr, VCI_NODE_BLOCKS);
 }
 
+/* The first piece has the extents already, from building the tree. */
 static int write_bitmap(struct closing *cl, const struct vci_header *h)
 {
-	u64 used = vci_bitmap_weight(cl->bits, h->blocks), i;
-	u32 nr = h->bitmap_blocks - 1, step = VCI_BATCH_BLOCKS_MAX;
-	struct vci_bitmap_info info = {
-		.managed = h->blocks,
-		.free = h->blocks - used,
-		.data = h->data_blocks,
-		.metadata = used - h->data_blocks,
-		.ext_crc = vci_data_crc(cl->bits, nr),
-	};
-	u8 *first = kvzalloc(VCI_UNIT_SIZE, GFP_KERNEL);
-	u32 head = min(nr, VCI_UNIT_BLOCKS - 1);
 	int r;
 
-	if (!first)
-		return -ENOMEM;
-	/* The area is whole units; its bits begin one block behind its start. */
-	vci_bitmap_seal(first, &info);
-	memcpy(first + VCI_BLOCK_SIZE, cl->bits, (size_t)head * VCI_BLOCK_SIZE);
-	r = vci_write(cl->c->dev, h->bitmap, VCI_UNIT_BLOCKS, first, 0);
-	for (i = head; !r && i < nr; i += step)
-		r = vci_write(cl->c->dev, h->bitmap + 1 + i,
-			      min_t(u64, step, round_up(nr - i, VCI_UNIT_BLOCKS)),
-			      cl->bits + i * VCI_BLOCK_SIZE, 0);
-	kvfree(first);
-	return r;
+	mark_metadata(cl, h);
+	r = vci_bits_write(&cl->bits);
+	while (!r && vci_bits_next(&cl->bits)) {
+		mark_metadata(cl, h);
+		r = pass(cl, NULL);
+		if (!r)
+			r = vci_bits_write(&cl->bits);
+	}
+	return r ? r : vci_bits_finish(&cl->bits, h->data_blocks);
 }
 
 /* Empty segments are free; what is promised to the log is free again. */
@@ -153,7 +150,6 @@ static int write_clean(struct closing *cl)
 	h.flags &= ~VCI_HDR_RETIRED;
 	vci_header_clear_log(&h);
 	h.unclean = 0;
-	mark_fixed_areas(cl, &h);
 	vci_nodes_clear(&c->nodes);
 	r = build_tree(cl, &h);
 	vci_identity_update(&c->identity, &c->intent, vci_cache_block_dirty, c);
@@ -190,7 +186,8 @@ static int checkpoint_for_close(struct vci_cache *c)
  * @c: cache; no reads, writes or fills any more.  Only vci_cache_destroy()
  *	may follow
  *
- * By the writer.  May sleep; one pass over all extents.  With dirty data that is
+ * By the writer.  May sleep; one pass over all extents, or one for each 64 GiB, in
+ * bounded memory.  With dirty data that is
  * to be written back in order, it is a checkpoint only.  Return: 0; on an error
  * the image stays unclean, and the next activation recovers it.
  */
@@ -206,11 +203,9 @@ int vci_cache_close(struct vci_cache *c)
 	/* What was overwritten, and is to be written back before, must stay. */
 	if (c->ordered && c->stats.dirty_blocks)
 		return 0;
-	cl.bits = kvzalloc(round_up(c->header.blocks / 8, (u64)VCI_UNIT_SIZE) +
-			   VCI_UNIT_SIZE, GFP_KERNEL);
-	if (!cl.bits)
-		return -ENOMEM;
-	r = write_clean(&cl);
-	kvfree(cl.bits);
+	r = vci_bits_init(&cl.bits, &c->header, c->dev, c->bits_step);
+	if (!r)
+		r = write_clean(&cl);
+	vci_bits_exit(&cl.bits);
 	return r;
 }

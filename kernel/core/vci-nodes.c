@@ -129,6 +129,29 @@ void vci_nodes_free(struct vci_nodes *n, u64 addr)
 }
 
 /**
+ * vci_nodes_next() - the next unit that the next checkpoint uses
+ * @n: node area
+ * @addr: where to go on: of the unit before, or 0
+ *
+ * Return: its address, 0 if there is none.
+ */
+u64 vci_nodes_next(const struct vci_nodes *n, u64 addr)
+{
+	u32 i = addr ? div_u64(addr - n->addr, VCI_UNIT_BLOCKS) + 1 : 0;
+
+	while (i < n->nr) {
+		if (!(i % 8) && !n->map.data[i / 8]) {
+			i += 8;
+			continue;
+		}
+		if (vci_bitmap_test(n->map.data, i))
+			return n->addr + (u64)i * VCI_UNIT_BLOCKS;
+		i++;
+	}
+	return 0;
+}
+
+/**
  * vci_nodes_clear() - the next checkpoint uses none of today's nodes
  * @n: node area
  */

@@ -29,6 +29,7 @@ int vci_nodes_load(struct vci_nodes *n, struct vci_dev *dev,
 		   const struct vci_header *h, struct vci_damage *dmg) __must_check;
 u64 vci_nodes_alloc(struct vci_nodes *n);
 void vci_nodes_free(struct vci_nodes *n, u64 addr);
+u64 vci_nodes_next(const struct vci_nodes *n, u64 addr);
 void vci_nodes_clear(struct vci_nodes *n);
 void vci_nodes_commit(struct vci_nodes *n);
 void vci_nodes_abort(struct vci_nodes *n);

@@ -72,6 +72,22 @@ static void test_full(void)
 	rig_exit(&rig);
 }
 
+/* The bitmap of a large image is made piece by piece. */
+static void test_bitmap_in_pieces(u64 blocks, u32 step)
+{
+	u32 i, nr = 40;
+
+	rig_init(&rig, blocks, RIG_BACKING, 0);
+	assert(!rig_open(&rig));
+	rig.c->bits_step = step;
+	for (i = 0; i < nr; i++)
+		assert(!rig_fill(&rig, i * 900, 1 + i));
+	is_u64(rig_close(&rig), 0, "cache:closes_%llu_blocks_%u_at_a_time", blocks, step);
+	is_u64(rig_verify(&rig), 0, "cache:bitmap_of_%llu_blocks_in_pieces_of_%u", blocks,
+	       step);
+	rig_exit(&rig);
+}
+
 /* The smallest extents there are, so that the node area is what is short. */
 static void test_nodes_short(void)
 {
@@ -309,6 +325,11 @@ int main(void)
 {
 	test_warm();
 	test_full();
+	test_bitmap_in_pieces(7 * VCI_SIZE_GRAIN, 8);
+	test_bitmap_in_pieces(8 * VCI_SIZE_GRAIN, 8);
+	test_bitmap_in_pieces(15 * VCI_SIZE_GRAIN, 8);
+	test_bitmap_in_pieces(50 * VCI_SIZE_GRAIN, 8);
+	test_bitmap_in_pieces(50 * VCI_SIZE_GRAIN, 16);
 	test_nodes_short();
 	test_refusals();
 	test_failures();
