@@ -70,6 +70,8 @@ void vci_memory_keep(struct vci_cache *c)
 	struct vci_btree_stats tree;
 
 	vci_btree_get_stats(c->tree, &tree);
+	/* With room for what is read next. */
+	limit -= TREE_BYTES_FLOOR / 2;
 	if (tree.bytes <= limit)
 		return;
 	/* Or what is pinned would drop what was read for the change that waits. */
@@ -128,6 +130,21 @@ u64 vci_cache_set_mem_limit(struct vci_cache *c, u64 bytes)
 u64 vci_cache_shrink(struct vci_cache *c, u64 bytes)
 {
 	return vci_btree_shrink(c->tree, bytes);
+}
+
+/**
+ * vci_cache_shrink_by() - drop some clean nodes from memory
+ * @c: cache
+ * @bytes: how much memory is wanted
+ *
+ * As vci_cache_shrink().
+ */
+u64 vci_cache_shrink_by(struct vci_cache *c, u64 bytes)
+{
+	struct vci_btree_stats tree;
+
+	vci_btree_get_stats(c->tree, &tree);
+	return vci_btree_shrink(c->tree, tree.bytes > bytes ? tree.bytes - bytes : 0);
 }
 
 /**
