@@ -4,10 +4,11 @@
  *
  *	<backing dev> <cache dev> [<#feature args> <feature arg>...]
  *
- *	mode <mode> | flush | max_dirty_age <seconds> |
+ *	mode <mode> | flush | max_dirty_age <seconds> | mem_limit <bytes> |
  *	invalidate [<start> <len>] | checkpoint | clear_stats | stats
  *
- * Every error names what is wrong in one fixed string, as device-mapper's
+ * A feature with a value is two words, or one with an equals sign between.  Every
+ * error names what is wrong in one fixed string, as device-mapper's
  * convention wants it.
  */
 #include "vci-args.h"
@@ -72,9 +73,33 @@ static int parse_seconds(const char *word, u32 *seconds)
 	return 0;
 }
 
+/* A number of bytes, with K, M, G or T for powers of 1024. */
+static int parse_size(const char *word, u64 *bytes)
+{
+	static const char suffixes[] = "KkMmGgTt";
+	size_t len = strlen(word);
+	const char *suffix = NULL;
+	char digits[24];
+	unsigned int shift;
+
+	if (!len || len >= sizeof(digits))
+		return -EINVAL;
+	memcpy(digits, word, len + 1);
+	suffix = strchr(suffixes, digits[len - 1]);
+	if (suffix)
+		digits[len - 1] = '\0';
+	if (parse_number(digits, bytes))
+		return -EINVAL;
+	shift = suffix ? 10 * ((suffix - suffixes) / 2 + 1) : 0;
+	if (*bytes > ~0ull >> shift)
+		return -EINVAL;
+	*bytes <<= shift;
+	return 0;
+}
+
 /* What a table line has said already: nothing is said twice. */
 struct features_seen {
-	bool mode, age, force, ordered;
+	bool mode, age, force, ordered, memory;
 };
 
 static bool first_time(bool *seen)
@@ -85,11 +110,34 @@ static bool first_time(bool *seen)
 	return first;
 }
 
+/*
+ * Is it the feature @name, with its value?  Returns how many words it is; @value is
+ * NULL if it has none.
+ */
+static unsigned int named(unsigned int argc, char **argv, const char *name,
+			  const char **value)
+{
+	size_t len = strlen(name);
+
+	if (strncasecmp(argv[0], name, len))
+		return 0;
+	*value = argv[0][len] == '=' ? argv[0] + len + 1 : NULL;
+	if (*value)
+		return 1;
+	if (argv[0][len])
+		return 0;
+	*value = argc < 2 ? NULL : argv[1];
+	return 2;
+}
+
 /* Takes one feature; returns how many words it is, 0 with @error set. */
 static unsigned int parse_feature(unsigned int argc, char **argv,
 				  struct vci_config *config,
 				  struct features_seen *seen, const char **error)
 {
+	const char *value;
+	unsigned int n;
+
 	if (!parse_mode(argv[0], &config->mode)) {
 		*error = "More than one cache mode given";
 		return first_time(&seen->mode);
@@ -104,14 +152,23 @@ static unsigned int parse_feature(unsigned int argc, char **argv,
 		config->ordered = true;
 		return first_time(&seen->ordered);
 	}
-	if (!strcasecmp(argv[0], "max_dirty_age")) {
+	n = named(argc, argv, "max_dirty_age", &value);
+	if (n) {
 		*error = "max_dirty_age wants a number of seconds, once";
-		if (!first_time(&seen->age) || argc < 2 ||
-		    parse_seconds(argv[1], &config->max_dirty_age))
+		if (!first_time(&seen->age) || !value ||
+		    parse_seconds(value, &config->max_dirty_age))
 			return 0;
-		return 2;
+		return n;
 	}
-	*error = "Unknown feature (known: a cache mode, max_dirty_age, ordered, force)";
+	n = named(argc, argv, "mem_limit", &value);
+	if (n) {
+		*error = "mem_limit wants a number of bytes (with K, M, G or T), once";
+		if (!first_time(&seen->memory) || !value ||
+		    parse_size(value, &config->mem_limit))
+			return 0;
+		return n;
+	}
+	*error = "Unknown feature (known: a cache mode, max_dirty_age, mem_limit, ordered, force)";
 	return 0;
 }
 
@@ -157,6 +214,7 @@ int vci_args_parse(unsigned int argc, char **argv, struct vci_config *config,
 	config->max_dirty_age = VCI_MAX_DIRTY_AGE;
 	config->force = false;
 	config->ordered = false;
+	config->mem_limit = 0;
 	if (argc == 2)
 		return 0;
 	if (parse_number(argv[2], &nr)) {
@@ -191,6 +249,17 @@ static int parse_age_message(unsigned int argc, char **argv, struct vci_message 
 	m->kind = VCI_MSG_MAX_DIRTY_AGE;
 	if (argc != 2 || parse_seconds(argv[1], &m->seconds)) {
 		*error = "max_dirty_age wants a number of seconds, 0 for no limit";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int parse_memory_message(unsigned int argc, char **argv, struct vci_message *m,
+				const char **error)
+{
+	m->kind = VCI_MSG_MEM_LIMIT;
+	if (argc != 2 || parse_size(argv[1], &m->bytes)) {
+		*error = "mem_limit wants a number of bytes (with K, M, G or T), 0 for no limit";
 		return -EINVAL;
 	}
 	return 0;
@@ -240,13 +309,15 @@ int vci_message_parse(unsigned int argc, char **argv, struct vci_message *m,
 	};
 	unsigned int i;
 
-	*error = "unknown message (mode, flush, max_dirty_age, invalidate, checkpoint, stats)";
+	*error = "unknown message (mode, flush, max_dirty_age, mem_limit, invalidate, checkpoint, stats)";
 	if (!argc)
 		return -EINVAL;
 	if (!strcasecmp(argv[0], "mode"))
 		return parse_mode_message(argc, argv, m, error);
 	if (!strcasecmp(argv[0], "max_dirty_age"))
 		return parse_age_message(argc, argv, m, error);
+	if (!strcasecmp(argv[0], "mem_limit"))
+		return parse_memory_message(argc, argv, m, error);
 	if (!strcasecmp(argv[0], "invalidate"))
 		return parse_invalidate(argc, argv, m, error);
 	for (i = 0; i < ARRAY_SIZE(plain); i++) {

@@ -29,6 +29,7 @@ struct vci_config {
 	u32 max_dirty_age;		/* seconds; 0: no limit */
 	bool force;			/* use the image though dirty data may be lost */
 	bool ordered;			/* write back in the order of users' flushes */
+	u64 mem_limit;			/* bytes; 0: no limit */
 };
 
 enum vci_message_kind {
@@ -39,6 +40,7 @@ enum vci_message_kind {
 	VCI_MSG_STATS,
 	VCI_MSG_FLUSH,
 	VCI_MSG_MAX_DIRTY_AGE,
+	VCI_MSG_MEM_LIMIT,
 };
 
 struct vci_message {
@@ -47,6 +49,7 @@ struct vci_message {
 	bool all;			/* INVALIDATE: the whole device */
 	u64 start, len;			/* INVALIDATE: blocks */
 	u32 seconds;			/* MAX_DIRTY_AGE */
+	u64 bytes;			/* MEM_LIMIT */
 };
 
 const char *vci_mode_name(enum vci_mode mode);

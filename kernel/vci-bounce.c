@@ -20,7 +20,8 @@
 /* What a bounce bio takes over of the user's; not REQ_POLLED, for instance. */
 #define VCI_BOUNCE_OPF							\
 	((__force blk_opf_t)REQ_OP_MASK | REQ_FAILFAST_MASK | REQ_SYNC |	\
-	 REQ_META | REQ_PRIO | REQ_IDLE | REQ_FUA | REQ_RAHEAD | REQ_BACKGROUND)
+	 REQ_META | REQ_PRIO | REQ_IDLE | REQ_FUA | REQ_RAHEAD | REQ_BACKGROUND | \
+	 REQ_NOWAIT)
 
 static unsigned int pages_of(const struct bio *user)
 {

@@ -12,6 +12,8 @@
 
 #include <linux/blkdev.h>
 #include <linux/dm-io.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
 
 /* Since 6.5, "block: replace fmode_t with a block-specific type". */
 #ifndef BLK_OPEN_READ
@@ -31,6 +33,68 @@ static inline int vci_compat_dm_io(struct dm_io_request *request,
 }
 
 #define dm_io	vci_compat_dm_io
+#endif
+
+typedef unsigned long (*vci_shrinker_fn)(struct shrinker *s, struct shrink_control *sc);
+
+/* Since 6.7, "mm: shrinker: add infrastructure for dynamically allocating shrinker". */
+#ifdef VCI_HAVE_SHRINKER_ALLOC
+static inline void *vci_shrinker_ctx(struct shrinker *s)
+{
+	return s->private_data;
+}
+
+static inline struct shrinker *vci_shrinker_add(vci_shrinker_fn count,
+						vci_shrinker_fn scan, void *ctx)
+{
+	struct shrinker *s = shrinker_alloc(0, "dm-vci");
+
+	if (!s)
+		return NULL;
+	s->count_objects = count;
+	s->scan_objects = scan;
+	s->private_data = ctx;
+	shrinker_register(s);
+	return s;
+}
+
+static inline void vci_shrinker_remove(struct shrinker *s)
+{
+	shrinker_free(s);
+}
+#else
+struct vci_compat_shrinker {
+	struct shrinker shrinker;
+	void *private_data;
+};
+
+static inline void *vci_shrinker_ctx(struct shrinker *s)
+{
+	return container_of(s, struct vci_compat_shrinker, shrinker)->private_data;
+}
+
+static inline struct shrinker *vci_shrinker_add(vci_shrinker_fn count,
+						vci_shrinker_fn scan, void *ctx)
+{
+	struct vci_compat_shrinker *s = kzalloc(sizeof(*s), GFP_KERNEL);
+
+	if (!s)
+		return NULL;
+	s->shrinker.count_objects = count;
+	s->shrinker.scan_objects = scan;
+	s->shrinker.seeks = DEFAULT_SEEKS;
+	s->private_data = ctx;
+	if (!register_shrinker(&s->shrinker, "dm-vci"))
+		return &s->shrinker;
+	kfree(s);
+	return NULL;
+}
+
+static inline void vci_shrinker_remove(struct shrinker *s)
+{
+	unregister_shrinker(s);
+	kfree(container_of(s, struct vci_compat_shrinker, shrinker));
+}
 #endif
 
 #endif /* VCI_COMPAT_H */

@@ -77,9 +77,10 @@ static void drop_cache(struct vci_target *t)
 
 	if (!cache)
 		return;
+	/* Status and the shrinker look no more: then what they look at can go. */
+	set_cache(t, NULL);
 	vci_stream_detach(&t->stream);
 	vci_writer_detach(&t->writer);
-	set_cache(t, NULL);
 	vci_cache_destroy(cache);
 }
 
@@ -154,6 +155,7 @@ static int open_image(struct vci_target *t, struct vci_cache **cache)
 		.backing_blocks = t->ti->len,
 		.force = t->force,
 		.ordered = t->ordered,
+		.mem_limit = vci_mem_limit_core(t->mem_limit),
 		.ops = &cache_ops,
 		.ctx = t,
 	};

@@ -140,6 +140,8 @@ int vci_message(struct dm_target *ti, unsigned int argc, char **argv, char *resu
 	case VCI_MSG_MAX_DIRTY_AGE:
 		WRITE_ONCE(t->writer.cleaner.max_age, m.seconds);
 		return 0;
+	case VCI_MSG_MEM_LIMIT:
+		return vci_set_mem_limit(t, m.bytes);
 	case VCI_MSG_FLUSH:
 	case VCI_MSG_CHECKPOINT:
 	case VCI_MSG_INVALIDATE:

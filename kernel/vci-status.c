@@ -103,7 +103,7 @@ static void collect_cache(struct vci_target *t, u64 *n)
 	n[VCI_FIELD_INTENT_WRITES] = s.intent_writes;
 	n[VCI_FIELD_MARKED_REGIONS] = s.regions_marked;
 	n[VCI_FIELD_TREE_BYTES] = s.tree_bytes;
-	n[VCI_FIELD_MEMORY_BYTES] = s.memory_bytes;
+	n[VCI_FIELD_MEMORY_BYTES] = s.memory_bytes + vci_shell_bytes(t);
 	n[VCI_FIELD_DIRTY_BLOCKS] = s.dirty_blocks;
 	n[VCI_FIELD_WRITTEN_BLOCKS] = s.written_blocks;
 	n[VCI_FIELD_WRITTEN_BACK_BLOCKS] = s.written_back_blocks;
@@ -173,14 +173,18 @@ static unsigned int status_info(struct vci_target *t, char *result, unsigned int
 static void status_table(struct vci_target *t, char *result, unsigned int maxlen)
 {
 	unsigned int age = READ_ONCE(t->writer.cleaner.max_age);
+	u64 limit = READ_ONCE(t->mem_limit);
 	unsigned int sz = 0, nr = 1;
 
 	nr += age == VCI_MAX_DIRTY_AGE ? 0 : 2;
+	nr += limit ? 2 : 0;
 	nr += t->force + t->ordered;
 	DMEMIT("%s %s %u %s", t->backing_dev->name, t->cache_dev->name, nr,
 	       vci_mode_name(READ_ONCE(t->mode)));
 	if (age != VCI_MAX_DIRTY_AGE)
 		DMEMIT(" max_dirty_age %u", age);
+	if (limit)
+		DMEMIT(" mem_limit %llu", limit);
 	if (t->ordered)
 		DMEMIT(" ordered");
 	if (t->force)

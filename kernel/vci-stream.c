@@ -470,6 +470,15 @@ void vci_stream_detach(struct vci_stream *s)
 }
 
 /**
+ * vci_stream_bytes() - memory of the batch buffer
+ * @s: stream
+ */
+u64 vci_stream_bytes(const struct vci_stream *s)
+{
+	return s->fill ? sizeof(*s->fill) + (u64)s->buffer_blocks * VCI_BLOCK_SIZE : 0;
+}
+
+/**
  * vci_stream_drain() - wait until nobody is in the stream any more
  * @s: stream whose bios are all acknowledged
  *

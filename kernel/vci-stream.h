@@ -59,6 +59,7 @@ void vci_stream_exit(struct vci_stream *s);
 int vci_stream_attach(struct vci_stream *s, struct vci_cache *cache,
 		      struct block_device *bdev) __must_check;
 void vci_stream_detach(struct vci_stream *s);
+u64 vci_stream_bytes(const struct vci_stream *s);
 void vci_stream_drain(struct vci_stream *s);
 void vci_stream_add(struct vci_stream *s, struct bio *bio);
 void vci_stream_room(struct vci_stream *s, int error);

@@ -157,10 +157,15 @@ static int init_state(struct vci_target *t)
 	r = vci_guard_init(&t->guard);
 	if (r)
 		goto err_counters;
-	t->claim = vci_claim_get(t->cache_dev->bdev->bd_dev);
-	if (t->claim)
-		return 0;
 	r = -ENOMEM;
+	t->claim = vci_claim_get(t->cache_dev->bdev->bd_dev);
+	if (!t->claim)
+		goto err_guard;
+	r = vci_shrinker_start(t);
+	if (!r)
+		return 0;
+	vci_claim_put(t->claim);
+err_guard:
 	vci_guard_exit(&t->guard);
 err_counters:
 	free_percpu(t->counters);
@@ -169,6 +174,7 @@ err_counters:
 
 static void exit_state(struct vci_target *t)
 {
+	vci_shrinker_stop(t);
 	vci_claim_put(t->claim);
 	vci_guard_exit(&t->guard);
 	free_percpu(t->counters);
@@ -240,6 +246,7 @@ static int vci_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	t->ti = ti;
 	t->force = config.force;
 	t->ordered = config.ordered;
+	t->mem_limit = config.mem_limit;
 	vci_set_mode(t, config.mode);
 	t->writer.cleaner.max_age = config.max_dirty_age;
 	r = get_devices(t, &config);
@@ -344,6 +351,7 @@ static void vci_io_hints(struct dm_target *ti, struct queue_limits *limits)
 static struct target_type vci_target = {
 	.name			= "vci",
 	.version		= { 1, 0, 0 },
+	.features		= DM_TARGET_NOWAIT,
 	.module			= THIS_MODULE,
 	.ctr			= vci_ctr,
 	.dtr			= vci_dtr,

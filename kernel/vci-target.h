@@ -12,6 +12,7 @@
  *	vci-write.c	writes and discards
  *	vci-stream.c	writes on their way to the log
  *	vci-bounce.c	copies of data in flight
+ *	vci-pressure.c	memory: its limit, and what goes when it is short
  */
 #ifndef VCI_TARGET_H
 #define VCI_TARGET_H
@@ -93,12 +94,14 @@ struct vci_target {
 	enum vci_mode mode;		/* changed by messages at any time */
 	bool force;			/* activate though dirty data may be lost */
 	bool ordered;			/* write back in the order of users' flushes */
+	u64 mem_limit;			/* bytes; 0: none */
 
 	/* Set while the device is suspended: by preresume and the destructor. */
 	struct vci_cache *cache;
 	struct mutex cache_lock;	/* for others than bios, to look at it */
 	struct vci_open_report report;	/* what opening it found */
 	struct vci_claim *claim;
+	struct shrinker *shrinker;
 	struct vci_guard guard;
 	struct vci_writer writer;
 	struct vci_stream stream;
@@ -189,6 +192,13 @@ int vci_image_take(struct vci_target *t) __must_check;
 void vci_image_suspend(struct vci_target *t);
 void vci_image_release(struct vci_target *t);
 void vci_image_failed_work(struct work_struct *work);
+
+/* vci-pressure.c */
+u64 vci_mem_limit_core(u64 bytes);
+u64 vci_shell_bytes(struct vci_target *t);
+int vci_set_mem_limit(struct vci_target *t, u64 bytes) __must_check;
+int vci_shrinker_start(struct vci_target *t) __must_check;
+void vci_shrinker_stop(struct vci_target *t);
 
 /* vci-map.c */
 int vci_map(struct dm_target *ti, struct bio *bio);

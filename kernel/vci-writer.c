@@ -241,6 +241,20 @@ u64 vci_writer_dropped(struct vci_writer *w)
 	return nr;
 }
 
+/**
+ * vci_writer_bytes() - memory of the fill buffers
+ * @w: writer
+ */
+u64 vci_writer_bytes(const struct vci_writer *w)
+{
+	u64 one = sizeof(struct vci_fill_buffer);
+
+	if (!w->cache)
+		return 0;
+	one += (u64)vci_cache_batch_blocks(w->cache) * VCI_BLOCK_SIZE;
+	return w->nr_buffers * one;
+}
+
 /* ---- the thread ---- */
 
 static int maintain(struct vci_writer *w, bool idle)

@@ -74,6 +74,7 @@ void vci_writer_drain(struct vci_writer *w);
 void vci_writer_fill(struct vci_writer *w, u64 off, u32 blocks,
 		     const struct vci_ticket *ticket, struct bio *source,
 		     struct bvec_iter from);
+u64 vci_writer_bytes(const struct vci_writer *w);
 u64 vci_writer_dropped(struct vci_writer *w);
 void vci_writer_make_room(struct vci_writer *w, bool again);
 void vci_copy_from_bio(void *to, struct bio *bio, struct bvec_iter *iter,

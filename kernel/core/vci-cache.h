@@ -52,6 +52,7 @@ struct vci_open_params {
 	u8 modification_uuid[16];	/* new, random */
 	bool force;			/* activate though dirty data may be lost or stale */
 	bool ordered;			/* write back in the order of users' flushes */
+	u64 mem_limit;			/* as for vci_cache_set_mem_limit() */
 	const struct vci_cache_ops *ops;
 	void *ctx;
 };
@@ -320,6 +321,7 @@ int vci_cache_invalidate(struct vci_cache *c, u64 off, u64 blocks) __must_check;
 u64 vci_cache_set_mem_limit(struct vci_cache *c, u64 bytes) __must_check;
 /* Frees clean nodes of the tree beyond @bytes.  May sleep; no I/O, no allocation. */
 u64 vci_cache_shrink(struct vci_cache *c, u64 bytes);
+u64 vci_cache_shrink_by(struct vci_cache *c, u64 bytes);
 /* How much that could free at most. Any context. */
 u64 vci_cache_clean_bytes(const struct vci_cache *c);
 

@@ -16,7 +16,7 @@
 #include "vci-cache-internal.h"
 
 /* Less than this for the tree, and reading nodes would push each other out. */
-#define TREE_BYTES_MIN	(1u << 20)
+#define TREE_BYTES_MIN	(256u << 10)
 /* The nodes of one change, and the reserve: so many stay whatever the limit says. */
 #define TREE_BYTES_FLOOR (48u << 10)
 /* Dropped beyond the limit: not each new node makes room for itself. */

@@ -196,6 +196,18 @@ static int open_epoch(struct vci_cache *c, const struct vci_open_params *p,
 	return r;
 }
 
+static int set_mem_limit(struct vci_cache *c, u64 bytes, const char **why)
+{
+	u64 least = vci_cache_set_mem_limit(c, bytes);
+
+	if (!least)
+		return 0;
+	vci_err("%s: mem_limit is too small for this image: it needs %llu bytes more",
+		c->dev->name, least - bytes);
+	*why = "mem_limit is too small for this image";
+	return -EINVAL;
+}
+
 static int activate(struct vci_cache *c, const struct vci_open_params *p,
 		    struct vci_open_report *report, struct vci_damage *dmg,
 		    const char **why)
@@ -215,6 +227,9 @@ static int activate(struct vci_cache *c, const struct vci_open_params *p,
 		r = drop_all(c, report);
 	if (!r)
 		r = check_identity(c, p, report, why);
+	if (r)
+		return r;
+	r = set_mem_limit(c, p->mem_limit, why);
 	if (r)
 		return r;
 	*why = "Cannot read the log for ordered write-back";

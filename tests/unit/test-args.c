@@ -59,6 +59,8 @@ static void test_accepted_lines(void)
 		{ "/dev/b /dev/c 1 writeback", VCI_MODE_WRITEBACK },
 		{ "/dev/b /dev/c 3 max_dirty_age 5 writeback", VCI_MODE_WRITEBACK },
 		{ "/dev/b /dev/c 1 force", VCI_MODE_WRITETHROUGH },
+		{ "/dev/b /dev/c 2 max_dirty_age=5 writeback", VCI_MODE_WRITEBACK },
+		{ "/dev/b /dev/c 3 mem_limit 64M writeback", VCI_MODE_WRITEBACK },
 	};
 	struct vci_config config;
 	const char *error;
@@ -90,6 +92,30 @@ static void test_features(void)
 	   config.max_dirty_age == 0, "args:an_age_of_0_is_no_limit");
 	ok(!parse_line("/dev/b /dev/c 2 max_dirty_age 316224000", &config, &error) &&
 	   config.max_dirty_age == 316224000, "args:takes_ten_years");
+	ok(!parse_line("/dev/b /dev/c 1 Max_Dirty_Age=7", &config, &error) &&
+	   config.max_dirty_age == 7, "args:takes_a_value_after_an_equals_sign");
+}
+
+static void test_sizes(void)
+{
+	static const struct {
+		const char *word;
+		u64 bytes;
+	} cases[] = {
+		{ "0", 0 }, { "123", 123 }, { "1K", 1ull << 10 }, { "64M", 64ull << 20 },
+		{ "64m", 64ull << 20 }, { "2g", 2ull << 30 }, { "3T", 3ull << 40 },
+		{ "18446744073709551615", ~0ull }, { "16777215T", 16777215ull << 40 },
+	};
+	struct vci_config config;
+	const char *error;
+	char line[64];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		snprintf(line, sizeof(line), "/dev/b /dev/c 1 mem_limit=%s", cases[i].word);
+		ok(!parse_line(line, &config, &error) && config.mem_limit == cases[i].bytes,
+		   "args:size_of \"%s\"", cases[i].word);
+	}
 }
 
 static void test_refused_lines(void)
@@ -119,6 +145,15 @@ static void test_refused_lines(void)
 		{ "/dev/b /dev/c 2 max_dirty_age 316224001", "max_dirty_age wants" },
 		{ "/dev/b /dev/c 2 max_dirty_age 4294967297", "max_dirty_age wants" },
 		{ "/dev/b /dev/c 4 max_dirty_age 1 max_dirty_age 2", "max_dirty_age wants" },
+		{ "/dev/b /dev/c 1 max_dirty_age=", "max_dirty_age wants" },
+		{ "/dev/b /dev/c 1 max_dirty_ages=1", "Unknown feature" },
+		{ "/dev/b /dev/c 1 mem_limit", "mem_limit wants" },
+		{ "/dev/b /dev/c 2 mem_limit M", "mem_limit wants" },
+		{ "/dev/b /dev/c 1 mem_limit=1X", "mem_limit wants" },
+		{ "/dev/b /dev/c 1 mem_limit=1KM", "mem_limit wants" },
+		{ "/dev/b /dev/c 1 mem_limit=16777216T", "mem_limit wants" },
+		{ "/dev/b /dev/c 1 mem_limit=00000000000000000000000000000001", "mem_limit wants" },
+		{ "/dev/b /dev/c 2 mem_limit=1G mem_limit=1G", "mem_limit wants" },
 		{ "/dev/b /dev/c 1 write", "Unknown feature" },
 		{ "/dev/b /dev/c 2 writethrough writethrough", "More than one" },
 		{ "/dev/b /dev/c 2 writethrough passthrough", "More than one" },
@@ -166,6 +201,9 @@ static void test_accepted_messages(void)
 	   "message:accepts_max_dirty_age");
 	ok(!parse_message("max_dirty_age 0", &m, &error) && m.seconds == 0,
 	   "message:max_dirty_age_0_is_no_limit");
+	ok(!parse_message("mem_limit 64M", &m, &error) &&
+	   m.kind == VCI_MSG_MEM_LIMIT && m.bytes == 64ull << 20,
+	   "message:accepts_mem_limit");
 }
 
 static void test_refused_messages(void)
@@ -183,6 +221,8 @@ static void test_refused_messages(void)
 		{ "max_dirty_age x", "max_dirty_age wants" },
 		{ "max_dirty_age 316224001", "max_dirty_age wants" },
 		{ "max_dirty_age 1 2", "max_dirty_age wants" },
+		{ "mem_limit", "mem_limit wants" },
+		{ "mem_limit all", "mem_limit wants" },
 		{ "mode writethrough now", "mode wants" },
 		{ "invalidate 1", "invalidate wants" },
 		{ "invalidate 1 2 3", "invalidate wants" },
@@ -208,6 +248,7 @@ int main(void)
 {
 	test_accepted_lines();
 	test_features();
+	test_sizes();
 	test_refused_lines();
 	test_accepted_messages();
 	test_refused_messages();
