@@ -309,7 +309,7 @@ int vci_message_parse(unsigned int argc, char **argv, struct vci_message *m,
 	};
 	unsigned int i;
 
-	*error = "unknown message (mode, flush, max_dirty_age, mem_limit, invalidate, checkpoint, stats)";
+	*error = "unknown message (mode, flush, max_dirty_age, mem_limit, invalidate, stats, ...)";
 	if (!argc)
 		return -EINVAL;
 	if (!strcasecmp(argv[0], "mode"))
