@@ -2,12 +2,13 @@
 /*
  * The slow side of the reader guard: see vci-guard.h.
  */
+#include <linux/delay.h>
+
 #include "vci-guard.h"
 
-static void phase_released(struct percpu_ref *ref)
-{
-	complete(&container_of(ref, struct vci_guard_phase, ref)->drained);
-}
+/* How often a drain looks, in microseconds: a read of a fast device, or two. */
+#define VCI_DRAIN_US_MIN	50
+#define VCI_DRAIN_US_MAX	200
 
 /**
  * vci_guard_init() - make a guard that nobody holds
@@ -17,24 +18,12 @@ static void phase_released(struct percpu_ref *ref)
  */
 int vci_guard_init(struct vci_guard *g)
 {
-	unsigned int i;
-	int r;
-
-	g->current_phase = 0;
+	g->phase = 0;
+	g->counts = alloc_percpu(struct vci_guard_counts);
+	if (!g->counts)
+		return -ENOMEM;
 	mutex_init(&g->drain);
-	for (i = 0; i < ARRAY_SIZE(g->phase); i++) {
-		init_completion(&g->phase[i].drained);
-		r = percpu_ref_init(&g->phase[i].ref, phase_released,
-				    PERCPU_REF_ALLOW_REINIT, GFP_KERNEL);
-		if (r)
-			goto err_exit;
-	}
 	return 0;
-
-err_exit:
-	while (i--)
-		percpu_ref_exit(&g->phase[i].ref);
-	return r;
 }
 
 /**
@@ -43,11 +32,24 @@ err_exit:
  */
 void vci_guard_exit(struct vci_guard *g)
 {
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(g->phase); i++)
-		percpu_ref_exit(&g->phase[i].ref);
+	free_percpu(g->counts);
 	mutex_destroy(&g->drain);
+}
+
+/*
+ * Nobody enters the phase any more: each count is read once, and may only have
+ * gone down meanwhile.  So a sum of 0 was true at the end.
+ */
+static bool is_empty(struct vci_guard *g, unsigned int phase)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(g->counts, cpu)->readers[phase]);
+	/* Pairs with vci_guard_leave(). */
+	smp_mb();
+	return !sum;
 }
 
 /**
@@ -59,17 +61,15 @@ void vci_guard_exit(struct vci_guard *g)
  */
 void vci_guard_drain(struct vci_guard *g)
 {
-	struct vci_guard_phase *old;
-	unsigned int i;
+	unsigned int old;
 
 	mutex_lock(&g->drain);
-	i = g->current_phase;
-	old = &g->phase[i];
-	/* Pairs with smp_load_acquire() in vci_guard_enter(). */
-	smp_store_release(&g->current_phase, !i);
-	reinit_completion(&old->drained);
-	percpu_ref_kill(&old->ref);
-	wait_for_completion(&old->drained);
-	percpu_ref_reinit(&old->ref);
+	old = g->phase;
+	/* Pairs with vci_guard_enter(). */
+	smp_store_release(&g->phase, !old);
+	/* Who saw the old phase has counted itself when this returns. */
+	synchronize_rcu();
+	while (!is_empty(g, old))
+		usleep_range(VCI_DRAIN_US_MIN, VCI_DRAIN_US_MAX);
 	mutex_unlock(&g->drain);
 }

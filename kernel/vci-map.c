@@ -12,6 +12,7 @@
  *
  * Nothing here waits: what must read a node first goes to a worker.
  */
+#include "vci-cache-hit.h"
 #include "vci-target.h"
 
 /* Errors of the cache device after which it is given up. */
@@ -108,15 +109,28 @@ bool vci_reads_cached(struct vci_target *t)
  * Map context.  Return: as vci_cache_lookup().
  */
 int vci_read_lookup(struct vci_target *t, u64 off, u32 blocks, struct vci_lookup *res,
-		    struct percpu_ref **guard)
+		    unsigned int *guard)
 {
 	int r;
 
+	rcu_read_lock_sched();
 	*guard = vci_guard_enter(&t->guard);
+	rcu_read_unlock_sched();
 	r = vci_cache_lookup(t->cache, off, blocks, res);
 	if (r || !res->mapped)
-		vci_guard_leave(*guard);
+		vci_guard_leave(&t->guard, *guard);
 	return r;
+}
+
+static __always_inline int read_hit(struct vci_target *t, struct bio *bio,
+				    struct vci_bio *b, u64 addr, u32 flags)
+{
+	vci_count(t, VCI_READ_HITS);
+	b->kind = VCI_BIO_HIT;
+	b->dirty = flags & VCI_EXT_DIRTY;
+	bio_set_dev(bio, t->cache_dev->bdev);
+	bio->bi_iter.bi_sector = addr;
+	return DM_MAPIO_REMAPPED;
 }
 
 /**
@@ -129,15 +143,7 @@ int vci_read_lookup(struct vci_target *t, u64 off, u32 blocks, struct vci_lookup
  */
 int vci_read_hit(struct vci_target *t, struct bio *bio, const struct vci_lookup *res)
 {
-	struct vci_bio *b = vci_bio(bio);
-
-	vci_count(t, VCI_READ_HITS);
-	b->kind = VCI_BIO_HIT;
-	b->dirty = res->e.flags & VCI_EXT_DIRTY;
-	b->iter = bio->bi_iter;
-	bio_set_dev(bio, t->cache_dev->bdev);
-	bio->bi_iter.bi_sector = res->e.addr;
-	return DM_MAPIO_REMAPPED;
+	return read_hit(t, bio, vci_bio(bio), res->e.addr, res->e.flags);
 }
 
 /**
@@ -204,10 +210,9 @@ static int read_not_resident(struct bio *bio)
 	return DM_MAPIO_SUBMITTED;
 }
 
-static int vci_map_read(struct vci_target *t, struct bio *bio)
+static noinline int map_read(struct vci_target *t, struct bio *bio, struct vci_bio *b)
 {
 	bool cached = vci_reads_cached(t);
-	struct vci_bio *b = vci_bio(bio);
 	struct vci_lookup res;
 	unsigned int sectors;
 	int r;
@@ -227,7 +232,7 @@ static int vci_map_read(struct vci_target *t, struct bio *bio)
 	if (vci_is_served(&res, cached))
 		return vci_read_hit(t, bio, &res);
 	if (res.mapped)
-		vci_guard_leave(b->guard);
+		vci_guard_leave(&t->guard, b->guard);
 	return cached ? vci_read_miss(t, bio) : vci_read_bypass(t, bio);
 }
 
@@ -313,6 +318,42 @@ static int map_write_failed(struct vci_target *t, struct bio *bio)
 	return vci_cache_is_retired(t->cache) ? map_around(t, bio) : vci_map_write(t, bio);
 }
 
+static noinline int map_other(struct vci_target *t, struct bio *bio, struct vci_bio *b)
+{
+	b->t = t;
+	b->kind = VCI_BIO_PLAIN;
+	b->fill = false;
+	if (bio->bi_opf & REQ_PREFLUSH || !bio_sectors(bio))
+		return map_flush(t, bio);
+	if (!op_is_write(bio_op(bio)))
+		return map_read(t, bio, b);
+	return vci_cache_is_failed(t->cache) ? map_write_failed(t, bio) :
+					       vci_map_write(t, bio);
+}
+
+/*
+ * Nearly all reads of a warm cache: all data in one extent that is in memory.
+ * True if the bio is mapped.
+ */
+static __always_inline bool map_read_hit(struct vci_target *t, struct bio *bio,
+					 struct vci_bio *b)
+{
+	struct vci_hit hit;
+	unsigned int guard;
+
+	rcu_read_lock_sched();
+	guard = vci_guard_enter(&t->guard);
+	hit = vci_cache_hit(t->cache, vci_bio_off(b), bio_sectors(bio));
+	rcu_read_unlock_sched();
+	if (unlikely(!hit.addr)) {
+		vci_guard_leave(&t->guard, guard);
+		return false;
+	}
+	b->guard = guard;
+	read_hit(t, bio, b, hit.addr, hit.flags);
+	return true;
+}
+
 /**
  * vci_map() - device-mapper's map: where a bio goes
  * @ti: target
@@ -326,17 +367,12 @@ int vci_map(struct dm_target *ti, struct bio *bio)
 	struct vci_bio *b = vci_bio(bio);
 
 	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
-	b->t = t;
-	b->kind = VCI_BIO_PLAIN;
-	b->fill = false;
 	b->flags = bio->bi_flags;
 	b->iter = bio->bi_iter;
-	if (bio->bi_opf & REQ_PREFLUSH || !bio_sectors(bio))
-		return map_flush(t, bio);
-	if (!op_is_write(bio_op(bio)))
-		return vci_map_read(t, bio);
-	return vci_cache_is_failed(t->cache) ? map_write_failed(t, bio) :
-					       vci_map_write(t, bio);
+	if (bio_op(bio) == REQ_OP_READ && likely(bio->bi_iter.bi_size) &&
+	    likely(READ_ONCE(t->mode) != VCI_MODE_PASSTHROUGH) && map_read_hit(t, bio, b))
+		return DM_MAPIO_REMAPPED;
+	return map_other(t, bio, b);
 }
 
 /* A bio that ended is sent once more: as it was before the first time. */
@@ -354,14 +390,9 @@ static void retry_work(struct work_struct *work)
 }
 
 /* Law 5: what the cache device can't give, the backing device has, if it's clean. */
-static int hit_end(struct vci_target *t, struct bio *bio, blk_status_t *error)
+static noinline int hit_failed(struct vci_target *t, struct bio *bio, struct vci_bio *b,
+			       blk_status_t *error)
 {
-	struct vci_bio *b = vci_bio(bio);
-
-	b->kind = VCI_BIO_PLAIN;
-	vci_guard_leave(b->guard);
-	if (likely(!*error))
-		return DM_ENDIO_DONE;
 	if (*error == BLK_STS_AGAIN && bio->bi_opf & REQ_NOWAIT)
 		return DM_ENDIO_DONE;
 	if (b->dirty) {
@@ -371,8 +402,32 @@ static int hit_end(struct vci_target *t, struct bio *bio, blk_status_t *error)
 		return DM_ENDIO_DONE;
 	}
 	vci_note_cache_error(t, blk_status_to_errno(*error));
+	b->t = t;
+	b->kind = VCI_BIO_PLAIN;
 	vci_defer(bio, retry_work);
 	return DM_ENDIO_INCOMPLETE;
+}
+
+static noinline int end_other(struct vci_target *t, struct vci_bio *b, blk_status_t error)
+{
+	switch (b->kind) {
+	case VCI_BIO_LOG:
+		return DM_ENDIO_DONE;
+	case VCI_BIO_FLUSH_CACHE:
+		flush_cache_end(t, b, error);
+		return DM_ENDIO_DONE;
+	case VCI_BIO_FLUSH_BACKING:
+		if (!error)
+			vci_flush_backing_end(t->cache, &b->token);
+		break;
+	case VCI_BIO_WRITE:
+		vci_write_end(t->cache, &b->write, NULL);
+		break;
+	}
+	b->kind = VCI_BIO_PLAIN;
+	if (error && error != BLK_STS_AGAIN && error != BLK_STS_NOTSUPP)
+		vci_count(t, VCI_BACKING_ERRORS);
+	return DM_ENDIO_DONE;
 }
 
 /**
@@ -388,24 +443,10 @@ int vci_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	struct vci_target *t = ti->private;
 	struct vci_bio *b = vci_bio(bio);
 
-	switch (b->kind) {
-	case VCI_BIO_HIT:
-		return hit_end(t, bio, error);
-	case VCI_BIO_LOG:
+	if (unlikely(b->kind != VCI_BIO_HIT))
+		return end_other(t, b, *error);
+	vci_guard_leave(&t->guard, b->guard);
+	if (likely(!*error))
 		return DM_ENDIO_DONE;
-	case VCI_BIO_FLUSH_CACHE:
-		flush_cache_end(t, b, *error);
-		return DM_ENDIO_DONE;
-	case VCI_BIO_FLUSH_BACKING:
-		if (!*error)
-			vci_flush_backing_end(t->cache, &b->token);
-		break;
-	case VCI_BIO_WRITE:
-		vci_write_end(t->cache, &b->write, NULL);
-		break;
-	}
-	b->kind = VCI_BIO_PLAIN;
-	if (*error && *error != BLK_STS_AGAIN && *error != BLK_STS_NOTSUPP)
-		vci_count(t, VCI_BACKING_ERRORS);
-	return DM_ENDIO_DONE;
+	return hit_failed(t, bio, b, error);
 }

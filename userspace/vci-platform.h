@@ -166,6 +166,7 @@ struct mutex { bool held; };
 typedef struct { unsigned int seq; } seqcount_t;
 #define seqcount_init(s)	((s)->seq = 0)
 #define read_seqcount_begin(s)	__atomic_load_n(&(s)->seq, __ATOMIC_ACQUIRE)
+#define raw_seqcount_begin(s)	(read_seqcount_begin(s) & ~1u)
 #define raw_read_seqcount(s)	__atomic_load_n(&(s)->seq, __ATOMIC_ACQUIRE)
 #define read_seqcount_retry(s, v) (smp_rmb(), READ_ONCE((s)->seq) != (v))
 #define raw_write_seqcount_begin(s) do { (s)->seq++; smp_wmb(); } while (0)

@@ -257,7 +257,7 @@ static inline unsigned long vci_steps_15(const u32 *k, unsigned long i, u32 key)
  * if there is none: then @key - leaf->key[0] wraps around, and is larger than
  * any extent.
  */
-static inline unsigned long vci_leaf_index(const struct vci_leaf *leaf, u32 key)
+static __always_inline unsigned long vci_leaf_index(const struct vci_leaf *leaf, u32 key)
 {
 	/* The first key counts as 0: search the others. */
 	const u32 *k = leaf->key + 1;
@@ -272,7 +272,7 @@ static inline unsigned long vci_leaf_index(const struct vci_leaf *leaf, u32 key)
 static_assert(VCI_LEAF_MAX - 1 >= 64 && VCI_LEAF_MAX - 1 < 127);
 
 /* Which child of an inner node covers @key. */
-static inline unsigned long vci_inner_index(const struct vci_inner *inner, u32 key)
+static __always_inline unsigned long vci_inner_index(const struct vci_inner *inner, u32 key)
 {
 	/* The first key counts as 0: search the others. */
 	const u32 *k = inner->key + 1;

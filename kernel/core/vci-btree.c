@@ -5,7 +5,7 @@
  * Lookups are the hit path of the whole cache: they store to no shared cache
  * line but an extent's own, and that only if its recency changes.
  */
-#include "vci-btree-internal.h"
+#include "vci-btree-lookup.h"
 
 /* The reserve of a new tree; changes that need more raise it. */
 #define SPARE_LEAVES	4u
@@ -239,77 +239,6 @@ int vci_btree_prepare(struct vci_btree *bt, gfp_t gfp)
 
 /* ---- readers ---- */
 
-/* A leaf that covers a key, and the value its counter had. */
-struct reach {
-	struct vci_leaf *leaf;	/* NULL: empty window */
-	unsigned int seq;
-	u32 end;		/* of the leaf's range, if wanted */
-};
-
-/* Where a slot isn't loaded at once, it may be followed only after this. */
-static __always_inline bool torn(const seqcount_t *parent, unsigned int seq)
-{
-	return sizeof(unsigned long) < sizeof(u64) && read_seqcount_retry(parent, seq);
-}
-
-/*
- * From the table down to the leaf that covers @key, without a lock.  What it
- * finds is true if the leaf's counter doesn't change until it was read.
- */
-static __always_inline int reach(struct vci_btree *bt, u32 window, u32 key,
-				 bool want_end, struct reach *r)
-{
-	const seqcount_t *parent;
-	struct vci_inner *inner;
-	unsigned int seq;
-	unsigned long i;
-	u64 slot;
-
-again:
-	parent = &bt->table_seq;
-	seq = read_seqcount_begin(parent);
-	slot = READ_ONCE(bt->table[window]);
-	r->end = VCI_WINDOW_BLOCKS;
-	/* Ends: each node is one level below the one before. */
-	while (likely(!(slot & (VCI_SLOT_ABSENT | VCI_SLOT_LEAF)))) {
-		if (unlikely(torn(parent, seq)))
-			goto again;
-		inner = (struct vci_inner *)(unsigned long)slot;
-		if (unlikely(!inner))
-			break;
-		r->seq = read_seqcount_begin(&inner->n.seq);
-		if (unlikely(read_seqcount_retry(parent, seq)))
-			goto again;
-		i = vci_inner_index(inner, key);
-		if (want_end)
-			r->end = min(r->end, READ_ONCE(inner->key[i + 1]));
-		slot = READ_ONCE(inner->slot[i]);
-		parent = &inner->n.seq;
-		seq = r->seq;
-	}
-	if (unlikely(vci_slot_absent(slot)))
-		return -EAGAIN;
-	if (unlikely(torn(parent, seq)))
-		goto again;
-	r->leaf = slot ? vci_leaf(vci_slot_node(slot)) : NULL;
-	if (likely(slot))
-		r->seq = read_seqcount_begin(&r->leaf->n.seq);
-	if (unlikely(read_seqcount_retry(parent, seq)))
-		goto again;
-	return 0;
-}
-
-static inline bool reach_changed(const struct reach *r)
-{
-	return unlikely(read_seqcount_retry(&r->leaf->n.seq, r->seq));
-}
-
-static inline void reference(struct vci_node *node)
-{
-	if (!READ_ONCE(node->referenced))
-		WRITE_ONCE(node->referenced, 1);
-}
-
 static int hole(u64 off, u32 blocks, struct vci_lookup *res)
 {
 	*res = (struct vci_lookup) { .e = { .off = off, .blocks = blocks } };
@@ -326,12 +255,12 @@ struct entry {
 
 /* Finds the leaf, and the extent in it that covers @key if any does. */
 static __always_inline int find(struct vci_btree *bt, u32 window, u32 key,
-				bool want_end, struct reach *r, struct entry *x)
+				bool want_end, struct vci_reach *r, struct entry *x)
 {
 	unsigned long i;
 
 	do {
-		if (unlikely(reach(bt, window, key, want_end, r)))
+		if (unlikely(vci_bt_reach(bt, window, key, want_end, r)))
 			return -EAGAIN;
 		if (unlikely(!r->leaf)) {
 			*x = (struct entry) { .next = VCI_KEY_NONE };
@@ -342,8 +271,8 @@ static __always_inline int find(struct vci_btree *bt, u32 window, u32 key,
 		x->next = READ_ONCE(r->leaf->key[i + 1]);
 		x->place = &r->leaf->val[i];
 		x->v = *x->place;
-	} while (reach_changed(r));
-	reference(&r->leaf->n);
+	} while (vci_bt_changed(r));
+	vci_bt_reference(&r->leaf->n);
 	return 0;
 }
 
@@ -352,7 +281,7 @@ static __always_inline int lookup(struct vci_btree *bt, u64 off, u32 blocks, int
 				  bool want_end, struct vci_lookup *res)
 {
 	u32 key = off & VCI_WINDOW_MASK, skip;
-	struct reach r;
+	struct vci_reach r;
 	struct entry x;
 
 	if (unlikely(find(bt, off >> VCI_WINDOW_LOG2, key, want_end, &r, &x)))
@@ -476,13 +405,13 @@ static int walk_leaf(struct vci_btree *bt, u64 *off, struct vci_extent *e,
 	u32 window = *off >> VCI_WINDOW_LOG2, key = *off & VCI_WINDOW_MASK;
 	u64 base = vci_window_base(window);
 	unsigned int nr;
-	struct reach r;
+	struct vci_reach r;
 
 	do {
-		if (reach(bt, window, key, true, &r))
+		if (vci_bt_reach(bt, window, key, true, &r))
 			return -EAGAIN;
 		nr = r.leaf ? copy_extents(r.leaf, base, key, e, max) : 0;
-	} while (r.leaf && reach_changed(&r));
+	} while (r.leaf && vci_bt_changed(&r));
 	*off = nr == max ? e[nr - 1].off + e[nr - 1].blocks : base + r.end;
 	return nr;
 }

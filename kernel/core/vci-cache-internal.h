@@ -25,25 +25,27 @@
 #define VCI_BITS_STEP	32768u
 
 struct vci_cache {
+	/* One cache line, hardly ever written: all that a read hit looks at. */
+	int failed;			/* the error that made us give up */
+	bool retired;			/* ... and the image was told, if it could be */
+	bool stuck;			/* a write to the log failed */
+	struct vci_btree *tree;
+	struct vci_redo redo;		/* of the log, not yet in the tree */
+
 	struct vci_dev *dev;
 	struct vci_dev *backing;
 	const struct vci_cache_ops *ops;
 	void *ctx;
-	int failed;			/* the error that made us give up */
-	bool retired;			/* ... and the image was told, if it could be */
-	bool stuck;			/* a write to the log failed */
 	struct mutex header_lock;	/* one writer of the header at a time */
 
 	struct vci_header header;	/* as on the device */
 	u8 *header_unit;		/* image of the header's unit */
-	struct vci_btree *tree;
 	struct vci_nodes nodes;
 	struct vci_segments segments;
 	struct vci_log log;
 	struct vci_intent intent;
 	struct vci_tickets tickets;
 	struct vci_identity identity;
-	struct vci_redo redo;		/* of the log, not yet in the tree */
 
 	/* The gate of the log, under the lock; what it guards is its holder's. */
 	bool append_busy;

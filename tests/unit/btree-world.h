@@ -10,7 +10,7 @@
 #ifndef BTREE_WORLD_H
 #define BTREE_WORLD_H
 
-#include "vci-btree.h"
+#include "vci-btree-lookup.h"
 #include "vt.h"
 
 #define WORLD_BLOCKS	6000u
@@ -393,6 +393,18 @@ static inline void world_compare_part(struct world *w, const struct world_map *m
 	}
 }
 
+/* The short way says the same as the long one, or nothing. */
+static inline void world_compare_hit(struct world *w, u32 ask, const struct vci_lookup *res)
+{
+	struct vci_hit hit = vci_bt_hit(w->bt, res->e.off, ask);
+	bool whole = res->mapped && res->e.blocks == ask;
+
+	if (hit.addr != (whole ? res->e.addr : 0) ||
+	    (whole && hit.flags != res->e.flags))
+		world_bad(w, "hit of %u blocks from %llu: at %llu, not %llu", ask,
+			  res->e.off, hit.addr, whole ? res->e.addr : 0);
+}
+
 /* Looks up [@at, @at + @blocks) piece by piece. */
 static inline void world_compare(struct world *w, u32 at, u32 blocks)
 {
@@ -416,6 +428,7 @@ static inline void world_compare(struct world *w, u32 at, u32 blocks)
 			return;
 		}
 		world_compare_part(w, &w->model, &res.e, res.mapped);
+		world_compare_hit(w, ask, &res);
 		at += res.e.blocks;
 		blocks -= res.e.blocks;
 	}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Going down the tree without a lock: inline, as it is the hit path of the cache.
+ *
+ * Its readers store to no cache line that others write, but to a leaf's
+ * "referenced" and an extent's heat, and to those only if they change.
+ */
+#ifndef VCI_BTREE_LOOKUP_H
+#define VCI_BTREE_LOOKUP_H
+
+#include "vci-btree-internal.h"
+
+/* A leaf that covers a key, and the value its counter had. */
+struct vci_reach {
+	struct vci_leaf *leaf;	/* NULL: empty window */
+	unsigned int seq;
+	u32 end;		/* of the leaf's range, if wanted */
+};
+
+/* Where a slot isn't loaded at once, it may be followed only after this. */
+static __always_inline bool vci_bt_torn(const seqcount_t *parent, unsigned int seq)
+{
+	return sizeof(unsigned long) < sizeof(u64) && read_seqcount_retry(parent, seq);
+}
+
+/*
+ * From the table down to the leaf that covers @key, without a lock.  What it
+ * finds is true if the leaf's counter doesn't change until it was read.
+ */
+static __always_inline int vci_bt_reach(struct vci_btree *bt, u32 window, u32 key,
+					bool want_end, struct vci_reach *r)
+{
+	const seqcount_t *parent;
+	struct vci_inner *inner;
+	unsigned int seq;
+	unsigned long i;
+	u64 slot;
+
+again:
+	parent = &bt->table_seq;
+	seq = read_seqcount_begin(parent);
+	slot = READ_ONCE(bt->table[window]);
+	r->end = VCI_WINDOW_BLOCKS;
+	/* Ends: each node is one level below the one before. */
+	while (likely(!(slot & (VCI_SLOT_ABSENT | VCI_SLOT_LEAF)))) {
+		if (unlikely(vci_bt_torn(parent, seq)))
+			goto again;
+		inner = (struct vci_inner *)(unsigned long)slot;
+		if (unlikely(!inner))
+			break;
+		r->seq = read_seqcount_begin(&inner->n.seq);
+		if (unlikely(read_seqcount_retry(parent, seq)))
+			goto again;
+		i = vci_inner_index(inner, key);
+		if (want_end)
+			r->end = min(r->end, READ_ONCE(inner->key[i + 1]));
+		slot = READ_ONCE(inner->slot[i]);
+		parent = &inner->n.seq;
+		seq = r->seq;
+	}
+	if (unlikely(vci_slot_absent(slot)))
+		return -EAGAIN;
+	if (unlikely(vci_bt_torn(parent, seq)))
+		goto again;
+	r->leaf = slot ? vci_leaf(vci_slot_node(slot)) : NULL;
+	if (likely(slot))
+		r->seq = read_seqcount_begin(&r->leaf->n.seq);
+	if (unlikely(read_seqcount_retry(parent, seq)))
+		goto again;
+	return 0;
+}
+
+static inline bool vci_bt_changed(const struct vci_reach *r)
+{
+	return unlikely(read_seqcount_retry(&r->leaf->n.seq, r->seq));
+}
+
+static inline void vci_bt_reference(struct vci_node *node)
+{
+	if (!READ_ONCE(node->referenced))
+		WRITE_ONCE(node->referenced, 1);
+}
+
+/* ---- the short way, for what is simple ---- */
+
+/*
+ * As vci_bt_reach(), but gives up where that one waits or tries again, and where
+ * there is no leaf.  *@seq is what the leaf's counter had; odd: it won't match.
+ */
+static __always_inline struct vci_leaf *
+vci_bt_try_reach(const struct vci_btree *bt, u32 window, u32 key, unsigned int *seq)
+{
+	const seqcount_t *parent = &bt->table_seq;
+	unsigned int parent_seq = raw_seqcount_begin(parent);
+	u64 slot = READ_ONCE(bt->table[window]);
+	const struct vci_inner *inner;
+
+	/* Ends: each node is one level below the one before. */
+	while (likely(!(slot & (VCI_SLOT_ABSENT | VCI_SLOT_LEAF)))) {
+		if (unlikely(vci_bt_torn(parent, parent_seq) || !slot))
+			return NULL;
+		inner = (struct vci_inner *)(unsigned long)slot;
+		*seq = raw_seqcount_begin(&inner->n.seq);
+		if (unlikely(read_seqcount_retry(parent, parent_seq)))
+			return NULL;
+		slot = READ_ONCE(inner->slot[vci_inner_index(inner, key)]);
+		parent = &inner->n.seq;
+		parent_seq = *seq;
+	}
+	if (unlikely(vci_slot_absent(slot) || vci_bt_torn(parent, parent_seq)))
+		return NULL;
+	*seq = raw_seqcount_begin(&vci_slot_node(slot)->seq);
+	if (unlikely(read_seqcount_retry(parent, parent_seq)))
+		return NULL;
+	return vci_leaf(vci_slot_node(slot));
+}
+
+/* Where all of a range lies. */
+struct vci_hit {
+	u64 addr;		/* 0: that can't be said at once */
+	u8 flags;
+};
+
+/*
+ * Where all of [@off, @off + @blocks) lies, if one extent has it, noting recency.
+ * In an RCU read section; never waits.
+ */
+static __always_inline struct vci_hit vci_bt_hit(struct vci_btree *bt, u64 off, u32 blocks)
+{
+	u32 key = off & VCI_WINDOW_MASK, skip;
+	struct vci_hit hit = { .addr = 0 };
+	struct vci_leaf *leaf;
+	struct vci_val v;
+	unsigned int seq;
+	unsigned long i;
+
+	if (unlikely(off >= bt->backing_blocks))
+		return hit;
+	leaf = vci_bt_try_reach(bt, off >> VCI_WINDOW_LOG2, key, &seq);
+	if (unlikely(!leaf))
+		return hit;
+	i = vci_leaf_index(leaf, key);
+	skip = key - READ_ONCE(leaf->key[i]);
+	v = leaf->val[i];
+	if (unlikely((u64)skip + blocks > v.blocks || read_seqcount_retry(&leaf->n.seq, seq)))
+		return hit;
+	vci_bt_reference(&leaf->n);
+	if (unlikely(!v.heat))
+		WRITE_ONCE(leaf->val[i].heat, 1);
+	hit.addr = vci_val_addr(&v) + skip;
+	hit.flags = vci_val_flags(&v);
+	return hit;
+}
+
+#endif /* VCI_BTREE_LOOKUP_H */
