@@ -14,6 +14,7 @@
 #include <linux/delay.h>
 #include <linux/sched/mm.h>
 
+#include "vci-cache-hit.h"
 #include "vci-target.h"
 
 /* How often, and after which time, a write that found no memory tries again. */
@@ -151,16 +152,15 @@ void vci_write_past_log(struct bio *bio)
 /* For the statistics only: does the write begin in cached data? */
 static void count_write(struct vci_target *t, struct bio *bio)
 {
-	struct vci_lookup res;
-
 	if (bio_op(bio) == REQ_OP_DISCARD) {
 		vci_count(t, VCI_DISCARDS);
 		return;
 	}
 	vci_count(t, VCI_WRITES);
-	if (!vci_cache_lookup(t->cache, vci_bio_off(vci_bio(bio)), bio_sectors(bio), &res) &&
-	    res.mapped)
+	rcu_read_lock_sched();
+	if (vci_cache_hit(t->cache, vci_bio_off(vci_bio(bio)), 1).addr)
 		vci_count(t, VCI_WRITE_HITS);
+	rcu_read_unlock_sched();
 	if (bio_op(bio) == REQ_OP_WRITE && !is_cacheable(t, bio) && !is_for_log(t, bio))
 		vci_count(t, VCI_BYPASSED);
 }

@@ -188,6 +188,15 @@ static u32 build_entries(struct vci_cache *c, const struct vci_fill *f)
 	return nr;
 }
 
+/* Zeroing all of the header each time would cost more than what is in it. */
+static void seal_fill(struct vci_cache *c, struct vci_fill *f, struct vci_append *a)
+{
+	u32 dirty = f->header_used ? f->header_used : VCI_UNIT_SIZE;
+
+	a->info.nr_entries = f->nr;
+	f->header_used = vci_batch_seal(f->buffer, dirty, c->batch_seed, &a->info, c->entries);
+}
+
 static void entry_change(const struct vci_fill *f, u32 i, const struct vci_entry *e,
 			 struct vci_change *ch)
 {
@@ -239,8 +248,7 @@ int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append 
 	}
 	zero_padding(f->buffer, f->used);
 	build_entries(c, f);
-	a->info.nr_entries = f->nr;
-	vci_batch_seal(f->buffer, c->header.uuid, &a->info, c->entries);
+	seal_fill(c, f, a);
 	if (f->fua) {
 		a->flags = VCI_IO_FUA;
 		if (c->ordered || vci_log_needs_preflush(&c->log, &a->info))
@@ -409,8 +417,7 @@ static int append_fill(struct vci_cache *c, struct vci_fill *f)
 	r = reserve_sleep(c, f->stream, batch_blocks(f->used), VCI_KEEP_FILLS, &a);
 	if (r)
 		return r;
-	a.info.nr_entries = f->nr;
-	vci_batch_seal(f->buffer, c->header.uuid, &a.info, c->entries);
+	seal_fill(c, f, &a);
 	r = write_batch(c, &a, f->buffer);
 	if (!r)
 		map_fill(c, f);
@@ -467,7 +474,7 @@ int vci_append_records(struct vci_cache *c, const struct vci_entry *entries, u32
 	if (!r) {
 		memcpy(c->entries, entries, nr * sizeof(*entries));
 		a.info.nr_entries = nr;
-		vci_batch_seal(unit, c->header.uuid, &a.info, c->entries);
+		vci_batch_seal(unit, VCI_UNIT_SIZE, c->batch_seed, &a.info, c->entries);
 		r = write_batch(c, &a, unit);
 	}
 	vci_append_leave(c);
@@ -540,7 +547,8 @@ int vci_append_moves(struct vci_cache *c, u32 stream, const struct vci_entry *en
 		if (!r) {
 			zero_padding(buffer, used);
 			a.info.nr_entries = nr;
-			vci_batch_seal(buffer, c->header.uuid, &a.info, c->entries);
+			vci_batch_seal(buffer, VCI_UNIT_SIZE, c->batch_seed, &a.info,
+				       c->entries);
 			r = write_batch(c, &a, buffer);
 		}
 		if (!r)

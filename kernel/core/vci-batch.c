@@ -19,14 +19,24 @@ static size_t batch_used_bytes(unsigned int nr_entries)
 	       nr_entries * sizeof(struct vci_entry_disk);
 }
 
-static u32 batch_crc(const struct vci_batch_disk *d, const u8 *uuid, size_t bytes)
+/**
+ * vci_batch_seed() - what checksums of an image's batch headers begin with
+ * @uuid: of the image
+ *
+ * Return: crc32c over @uuid.
+ */
+u32 vci_batch_seed(const u8 *uuid)
+{
+	return crc32c(~0u, uuid, 16);
+}
+
+static u32 batch_crc(const struct vci_batch_disk *d, u32 seed, size_t bytes)
 {
 	const __le32 zero = 0;
 	const u8 *rest = (const u8 *)d + offsetofend(struct vci_batch_disk, crc);
 	u32 crc;
 
-	crc = crc32c(~0u, uuid, 16);
-	crc = crc32c(crc, &d->magic, sizeof(d->magic));
+	crc = crc32c(seed, &d->magic, sizeof(d->magic));
 	crc = crc32c(crc, &zero, sizeof(zero));
 	return crc32c(crc, rest, bytes - offsetofend(struct vci_batch_disk, crc));
 }
@@ -213,7 +223,7 @@ int vci_batch_check(const void *header, const u8 *uuid, u64 addr, u32 room,
 	err = batch_check_shape(d, addr, dmg);
 	if (err)
 		return err;
-	want = batch_crc(d, uuid, batch_used_bytes(le16_to_cpu(d->nr_entries)));
+	want = batch_crc(d, vci_batch_seed(uuid), batch_used_bytes(le16_to_cpu(d->nr_entries)));
 	if (crc != want)
 		return vci_damaged(dmg, VCI_DMG_BATCH_CSUM, addr, crc, want, -EILSEQ);
 	if (le64_to_cpu(d->addr) != addr)
@@ -260,12 +270,15 @@ static void batch_encode(const struct vci_batch_info *info, struct vci_batch_dis
 /**
  * vci_batch_seal() - build a batch header
  * @header: info->header_blocks blocks, overwritten
- * @uuid: of the image
+ * @dirty: how many bytes of it, from its start, may not be 0 now
+ * @seed: vci_batch_seed() of the image
  * @info: what it says
  * @entries: info->nr_entries of them; their addr is set as a side result
+ *
+ * Return: how many bytes of it, from its start, may not be 0 from now on.
  */
-void vci_batch_seal(void *header, const u8 *uuid, const struct vci_batch_info *info,
-		    struct vci_entry *entries)
+u32 vci_batch_seal(void *header, u32 dirty, u32 seed, const struct vci_batch_info *info,
+		   struct vci_entry *entries)
 {
 	struct vci_batch_disk *d = header;
 	size_t bytes = batch_used_bytes(info->nr_entries);
@@ -274,7 +287,7 @@ void vci_batch_seal(void *header, const u8 *uuid, const struct vci_batch_info *i
 
 	VCI_ASSERT(info->nr_entries && info->nr_entries <= VCI_BATCH_ENTRIES_MAX);
 	VCI_ASSERT(info->header_blocks * VCI_BLOCK_SIZE >= bytes);
-	memset(header, 0, info->header_blocks * VCI_BLOCK_SIZE);
+	memset(header, 0, max_t(size_t, bytes, dirty));
 	batch_encode(info, d);
 	for (i = 0; i < info->nr_entries; i++) {
 		entry_encode(&entries[i], &d->entries[i]);
@@ -285,5 +298,7 @@ void vci_batch_seal(void *header, const u8 *uuid, const struct vci_batch_info *i
 		addr += entries[i].blocks;
 	}
 	VCI_ASSERT(addr - info->addr <= info->blocks);
-	d->crc = cpu_to_le32(batch_crc(d, uuid, bytes));
+	/* The field itself is 0 until now. */
+	d->crc = cpu_to_le32(crc32c(seed, d, bytes));
+	return bytes;
 }

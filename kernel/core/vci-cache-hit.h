@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The hit path of the core, inline: for the one place of the shell where most
- * reads go.  Nobody else looks into struct vci_cache.
+ * The hit path of the core, inline: for the few places of the shell where it
+ * matters.  The shell looks into struct vci_cache through this alone.
  */
 #ifndef VCI_CACHE_HIT_H
 #define VCI_CACHE_HIT_H

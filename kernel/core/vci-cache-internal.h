@@ -52,6 +52,7 @@ struct vci_cache {
 	bool append_waited;		/* the writer waits for it */
 	bool write_in_flight;		/* the batch holds users' writes */
 	struct vci_entry *entries;	/* of the batch: VCI_BATCH_ENTRIES_MAX */
+	u32 batch_seed;			/* of their checksums */
 
 	/* The header on the device says that there may be dirty data. */
 	bool may_dirty;

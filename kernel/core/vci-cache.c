@@ -87,6 +87,7 @@ int vci_cache_create(struct vci_cache **cache, const struct vci_header *h)
 	mutex_init(&c->header_lock);
 	c->bits_step = VCI_BITS_STEP;
 	c->header = *h;
+	c->batch_seed = vci_batch_seed(h->uuid);
 	c->stats.data_blocks = h->data_blocks;
 	c->stats.dirty_blocks = h->dirty_blocks;
 	c->dirty_blocks = h->dirty_blocks;

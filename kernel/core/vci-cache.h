@@ -191,6 +191,7 @@ struct vci_fill {
 	u32 used;
 	u32 nr;
 	u32 pending;		/* reserved, not yet committed */
+	u32 header_used;	/* behind it the header's unit is 0; 0: not known */
 	struct vci_fill_entry e[VCI_BATCH_ENTRIES_MAX];
 };
 

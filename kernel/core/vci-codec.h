@@ -184,7 +184,8 @@ int vci_batch_check(const void *header, const u8 *uuid, u64 addr, u32 room,
 		    u64 backing_blocks, struct vci_batch_info *info,
 		    struct vci_entry *entries, struct vci_damage *dmg) __must_check;
 /* Sets entries[i].addr from info->addr as a side result. */
-void vci_batch_seal(void *header, const u8 *uuid, const struct vci_batch_info *info,
+u32 vci_batch_seed(const u8 *uuid);
+u32 vci_batch_seal(void *header, u32 dirty, u32 seed, const struct vci_batch_info *info,
 		    struct vci_entry *entries);
 u32 vci_data_crc(const void *data, u32 blocks);
 

@@ -9,12 +9,14 @@
 
 /**
  * vci_fill_init() - an empty fill
- * @f: to set up
+ * @f: zeroed memory, or a fill that isn't wanted any more
  * @buffer: memory for header and data
  * @buffer_blocks: its size
  */
 void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks)
 {
+	if (f->buffer != buffer)
+		f->header_used = 0;
 	f->buffer = buffer;
 	f->stream = 0;
 	f->write = false;

@@ -48,7 +48,7 @@ static int seal_and_check(struct batch *b, u8 *header, struct vci_damage *dmg)
 	struct batch got;
 
 	memset(header, 0xee, VCI_UNIT_SIZE);
-	vci_batch_seal(header, uuid, &b->info, b->e);
+	vci_batch_seal(header, VCI_UNIT_SIZE, vci_batch_seed(uuid), &b->info, b->e);
 	memset(dmg, 0, sizeof(*dmg));
 	return vci_batch_check(header, uuid, ADDR, ROOM, BACKING, &got.info, got.e, dmg);
 }

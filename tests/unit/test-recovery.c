@@ -325,7 +325,7 @@ static void forge(u64 addr, u64 epoch, u64 seq)
 	u32 i;
 
 	e.data_crc = vci_data_crc(unit, 8);
-	vci_batch_seal(unit, rig.c->header.uuid, &info, &e);
+	vci_batch_seal(unit, VCI_UNIT_SIZE, vci_batch_seed(rig.c->header.uuid), &info, &e);
 	for (i = 0; i < VCI_UNIT_BLOCKS; i++) {
 		sim_disk_poke(&rig.backing, 1000 + i, unit + i * VCI_BLOCK_SIZE);
 		sim_disk_poke(&rig.backing, 1008 + i, (u8[VCI_BLOCK_SIZE]){ 0 });
