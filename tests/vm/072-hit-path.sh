@@ -50,7 +50,7 @@ read_at 0 64
 hits="$(vci_stat hit read_hits)"
 functions="$(traced dd "if=$DEVICE" of=/dev/null bs=4k skip=3 count=20 iflag=direct)"
 is "$(($(vci_stat hit read_hits) - hits))" 20 "20 reads hit"
-diag "a hit calls:" $functions
+diag "a hit calls: ${functions//$'\n'/ }"
 check "vci_map and vci_end_io are traced" \
 	grep -q -z -w 'vci_end_io.*vci_map' <<<"$functions"
 for name in $functions; do

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Makes of the guest's numbers one JSON file, one HTML page, and a table on stdout.
+
+Usage: report.py GUEST-OUTPUT DIRECTORY VERSION
+"""
+
+import html
+import json
+import pathlib
+import sys
+
+COLUMNS = [
+    ("randread-4k", "rand read 4k"),
+    ("randwrite-4k", "rand write 4k"),
+    ("randwrite-4k-new", "rand write 4k, new"),
+    ("seqread-64k", "seq read 64k"),
+    ("seqwrite-64k", "seq write 64k"),
+    ("seqread-1m", "seq read 1M"),
+]
+RAW = {"randwrite-4k-new": "randwrite-4k"}
+SYNCED = [
+    ("cache-writes", "cache writes"),
+    ("cache-flushes", "cache flushes"),
+    ("backing-writes", "backing writes"),
+    ("backing-flushes", "backing flushes"),
+    ("meta-writes", "metadata writes"),
+    ("meta-flushes", "metadata flushes"),
+]
+OTHERS = [
+    ("memory-empty", "kernel memory, empty, bytes"),
+    ("memory-full", "kernel memory, 128 MiB cached, bytes"),
+    ("activation-ms", "activation, ms"),
+    ("activation-read-kib", "activation reads of the cache device, KiB"),
+    ("zipf-iops-first", "zipf reads, first time, IOPS"),
+    ("zipf-iops-again", "zipf reads, again, IOPS"),
+]
+
+
+def read_results(path):
+    """{target: {what: number}}, in the order of the file."""
+    results = {}
+    for line in path.read_text().splitlines():
+        target, what, number = line.split("\t")
+        results.setdefault(target, {})[what] = float(number) if number else None
+    return results
+
+
+def instructions(results):
+    """Rows of what each target adds to the raw disk."""
+    raw = results["raw"]
+    rows = {}
+    for target, numbers in results.items():
+        if target == "raw":
+            continue
+        rows[target] = [
+            None if numbers.get(what) is None
+            else numbers[what] - raw[RAW.get(what, what)]
+            for what, _ in COLUMNS
+        ]
+    return rows
+
+
+def pick(results, wanted, prefix=""):
+    """Rows of numbers as they are."""
+    return {
+        target: [numbers.get(prefix + what) for what, _ in wanted]
+        for target, numbers in results.items()
+        if any(numbers.get(prefix + what) is not None for what, _ in wanted)
+    }
+
+
+def shown(number):
+    if number is None:
+        return "-"
+    if number == int(number):
+        return f"{int(number):,}"
+    return f"{number:,.2f}"
+
+
+def text_table(title, names, rows):
+    lines = [[title, *names]]
+    lines += [[target, *map(shown, row)] for target, row in rows.items()]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths))
+        )
+        for line in lines
+    )
+
+
+def html_table(names, rows):
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in ["", *names])
+    body = "".join(
+        f"<tr><th>{html.escape(target)}</th>"
+        + "".join(f"<td>{shown(number)}</td>" for number in row) + "</tr>"
+        for target, row in rows.items()
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def bars(title, pairs):
+    """A bar for each (name, number), as SVG."""
+    pairs = [(name, number) for name, number in pairs if number is not None]
+    if not pairs:
+        return ""
+    longest = max(max(number for _, number in pairs), 1)
+    parts = [f'<text x="0" y="14" class="title">{html.escape(title)}</text>']
+    for i, (name, number) in enumerate(pairs):
+        y = 24 + i * 20
+        width = max(number, 0) / longest * 320
+        mark = ' class="own"' if name == "vci" else ""
+        parts.append(
+            f'<text x="90" y="{y + 13}" text-anchor="end">{html.escape(name)}</text>'
+            f'<rect x="96" y="{y}" width="{width:.1f}" height="15"{mark}/>'
+            f'<text x="{100 + width:.1f}" y="{y + 13}">{shown(number)}</text>'
+        )
+    height = 28 + len(pairs) * 20
+    return f'<svg width="520" height="{height}" role="img">{"".join(parts)}</svg>'
+
+
+def plots(wanted, rows):
+    return "".join(
+        bars(name, [(target, row[i]) for target, row in rows.items()])
+        for i, (_, name) in enumerate(wanted)
+    )
+
+
+STYLE = """
+body { font: 14px sans-serif; margin: 2em; color: #222; }
+table { border-collapse: collapse; margin: 1em 0; }
+td, th { border-bottom: 1px solid #ccc; padding: 3px 10px; text-align: right; }
+svg { margin: 0 2em 1em 0; } svg text { font: 12px sans-serif; }
+svg .title { font-weight: bold; } rect { fill: #9ab; } rect.own { fill: #c40; }
+"""
+
+
+def page(about, sections):
+    body = "".join(
+        f"<h2>{html.escape(title)}</h2>"
+        + html_table([name for _, name in wanted], rows) + plots(wanted, rows)
+        for title, wanted, rows in sections
+    )
+    return (
+        '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>dm-vci</title>'
+        f"<style>{STYLE}</style><h1>dm-vci beside its peers</h1>"
+        f"<p>{html.escape(about)}</p>{body}</html>\n"
+    )
+
+
+def main():
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    guest, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    kernel = (guest / "kernel").read_text().strip()
+    results = read_results(guest / "results")
+    sections = [
+        ("Instructions added to an I/O of a RAM disk", COLUMNS, instructions(results)),
+        ("I/Os for each synced 4 KiB write of a new block", SYNCED,
+         pick(results, SYNCED, "synced-new-")),
+        ("... and of one that was written before", SYNCED,
+         pick(results, SYNCED, "synced-again-")),
+        ("Memory, activation, misses (backing device: 5 ms)", OTHERS,
+         pick(results, OTHERS)),
+    ]
+    about = (f"Kernel {kernel}, dm-vci {sys.argv[3]}; one processor under -icount: "
+             "exact counts, and times of the guest's own clock.")
+    (out / "results.json").write_text(json.dumps(
+        {"kernel": kernel, "version": sys.argv[3], "results": results}, indent=1) + "\n")
+    (out / "results.html").write_text(page(about, sections))
+    print(about)
+    for title, wanted, rows in sections:
+        print("\n" + text_table(title, [name for _, name in wanted], rows))
+    print(f"\n{out / 'results.json'}\n{out / 'results.html'}")
+
+
+if __name__ == "__main__":
+    main()
