@@ -128,7 +128,7 @@ static __always_inline int read_hit(struct vci_target *t, struct bio *bio,
 	vci_count(t, VCI_READ_HITS);
 	b->kind = VCI_BIO_HIT;
 	b->dirty = flags & VCI_EXT_DIRTY;
-	bio_set_dev(bio, t->cache_dev->bdev);
+	bio_set_dev(bio, t->cache_bdev);
 	bio->bi_iter.bi_sector = addr;
 	return DM_MAPIO_REMAPPED;
 }

@@ -34,8 +34,10 @@ static int get_devices(struct vci_target *t, const struct vci_config *config)
 	if (r) {
 		ti->error = "Error opening cache device";
 		dm_put_device(ti, t->backing_dev);
+		return r;
 	}
-	return r;
+	t->cache_bdev = t->cache_dev->bdev;
+	return 0;
 }
 
 static void put_devices(struct vci_target *t)

@@ -89,6 +89,7 @@ struct vci_target {
 	struct dm_target *ti;
 	struct dm_dev *backing_dev;
 	struct dm_dev *cache_dev;
+	struct block_device *cache_bdev;	/* its, for read hits */
 	struct vci_bdev backing_io;	/* for the core */
 	struct vci_bdev cache_io;
 	enum vci_mode mode;		/* changed by messages at any time */

@@ -84,11 +84,11 @@ static inline void vci_bt_reference(struct vci_node *node)
 /* ---- the short way, for what is simple ---- */
 
 /*
- * As vci_bt_reach(), but gives up where that one waits or tries again, and where
- * there is no leaf.  *@seq is what the leaf's counter had; odd: it won't match.
+ * As vci_bt_reach(), but gives up, returning false, where that one waits or tries
+ * again, and where there is no leaf.  A counter that was odd won't match r->seq.
  */
-static __always_inline struct vci_leaf *
-vci_bt_try_reach(const struct vci_btree *bt, u32 window, u32 key, unsigned int *seq)
+static __always_inline bool vci_bt_try_reach(const struct vci_btree *bt, u32 window,
+					     u32 key, struct vci_reach *r)
 {
 	const seqcount_t *parent = &bt->table_seq;
 	unsigned int parent_seq = raw_seqcount_begin(parent);
@@ -98,21 +98,20 @@ vci_bt_try_reach(const struct vci_btree *bt, u32 window, u32 key, unsigned int *
 	/* Ends: each node is one level below the one before. */
 	while (likely(!(slot & (VCI_SLOT_ABSENT | VCI_SLOT_LEAF)))) {
 		if (unlikely(vci_bt_torn(parent, parent_seq) || !slot))
-			return NULL;
+			return false;
 		inner = (struct vci_inner *)(unsigned long)slot;
-		*seq = raw_seqcount_begin(&inner->n.seq);
+		r->seq = raw_seqcount_begin(&inner->n.seq);
 		if (unlikely(read_seqcount_retry(parent, parent_seq)))
-			return NULL;
+			return false;
 		slot = READ_ONCE(inner->slot[vci_inner_index(inner, key)]);
 		parent = &inner->n.seq;
-		parent_seq = *seq;
+		parent_seq = r->seq;
 	}
 	if (unlikely(vci_slot_absent(slot) || vci_bt_torn(parent, parent_seq)))
-		return NULL;
-	*seq = raw_seqcount_begin(&vci_slot_node(slot)->seq);
-	if (unlikely(read_seqcount_retry(parent, parent_seq)))
-		return NULL;
-	return vci_leaf(vci_slot_node(slot));
+		return false;
+	r->leaf = vci_leaf(vci_slot_node(slot));
+	r->seq = raw_seqcount_begin(&r->leaf->n.seq);
+	return likely(!read_seqcount_retry(parent, parent_seq));
 }
 
 /* Where all of a range lies. */
@@ -130,19 +129,19 @@ static __always_inline struct vci_hit vci_bt_hit(struct vci_btree *bt, u64 off, 
 	u32 key = off & VCI_WINDOW_MASK, skip;
 	struct vci_hit hit = { .addr = 0 };
 	struct vci_leaf *leaf;
+	struct vci_reach r;
 	struct vci_val v;
-	unsigned int seq;
 	unsigned long i;
 
 	if (unlikely(off >= bt->backing_blocks))
 		return hit;
-	leaf = vci_bt_try_reach(bt, off >> VCI_WINDOW_LOG2, key, &seq);
-	if (unlikely(!leaf))
+	if (unlikely(!vci_bt_try_reach(bt, off >> VCI_WINDOW_LOG2, key, &r)))
 		return hit;
+	leaf = r.leaf;
 	i = vci_leaf_index(leaf, key);
 	skip = key - READ_ONCE(leaf->key[i]);
 	v = leaf->val[i];
-	if (unlikely((u64)skip + blocks > v.blocks || read_seqcount_retry(&leaf->n.seq, seq)))
+	if (unlikely((u64)skip + blocks > v.blocks || vci_bt_changed(&r)))
 		return hit;
 	vci_bt_reference(&leaf->n);
 	if (unlikely(!v.heat))

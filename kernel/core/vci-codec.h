@@ -183,10 +183,10 @@ static inline bool vci_entry_has_data(u8 kind)
 int vci_batch_check(const void *header, const u8 *uuid, u64 addr, u32 room,
 		    u64 backing_blocks, struct vci_batch_info *info,
 		    struct vci_entry *entries, struct vci_damage *dmg) __must_check;
-/* Sets entries[i].addr from info->addr as a side result. */
 u32 vci_batch_seed(const u8 *uuid);
+/* Sets entries[i].addr from info->addr as a side result. */
 u32 vci_batch_seal(void *header, u32 dirty, u32 seed, const struct vci_batch_info *info,
-		    struct vci_entry *entries);
+		   struct vci_entry *entries);
 u32 vci_data_crc(const void *data, u32 blocks);
 
 /* ---- shadow pages (vci-page.c) and intent blocks (vci-intentblk.c) ---- */

@@ -89,12 +89,13 @@ instructions() {
 
 ## I/Os of synced writes, activation -------------------------------------------
 
-# device_ios: writes and flushes of each device so far.
+# device_ios: writes and flushes of each device so far (a flush counts as a write).
 device_ios() {
-	local device
+	local device flushes
 
 	for device in "$CACHE" "$BACKING" "$META"; do
-		echo "$(io_count "$device" writes) $(io_count "$device" flushes)"
+		flushes="$(io_count "$device" flushes)"
+		echo "$(($(io_count "$device" writes) - flushes)) $flushes"
 	done | tr '\n' ' '
 }
 
@@ -120,8 +121,10 @@ synced() {
 		done
 }
 
-now() {
-	date +%s%N
+# Nanoseconds that the processor did not sleep so far.
+busy() {
+	echo $(($(date +%s%N) - $(awk '/idle_sleeptime|iowait_sleeptime/ { sum += $3 }
+		END { printf "%d", sum }' /proc/timer_list)))
 }
 
 activation() {
@@ -129,9 +132,9 @@ activation() {
 
 	"${name}_down"
 	reads="$(io_count "$CACHE" read_sectors)"
-	begin="$(now)"
+	begin="$(busy)"
 	"${name}_again" >/dev/null || return
-	result "$name" activation-ms $((($(now) - begin) / 1000000))
+	result "$name" activation-ms $((($(busy) - begin) / 1000000))
 	result "$name" activation-read-kib $((($(io_count "$CACHE" read_sectors) - reads) / 2))
 }
 

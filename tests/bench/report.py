@@ -30,7 +30,7 @@ SYNCED = [
 OTHERS = [
     ("memory-empty", "kernel memory, empty, bytes"),
     ("memory-full", "kernel memory, 128 MiB cached, bytes"),
-    ("activation-ms", "activation, ms"),
+    ("activation-ms", "activation, ms of work"),
     ("activation-read-kib", "activation reads of the cache device, KiB"),
     ("zipf-iops-first", "zipf reads, first time, IOPS"),
     ("zipf-iops-again", "zipf reads, again, IOPS"),
