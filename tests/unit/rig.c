@@ -160,25 +160,52 @@ static int log_write(struct rig *rig, struct vci_fill *f)
 	return r == -EAGAIN ? vci_append_map_sleep(rig->c, f, &a) : r;
 }
 
-int rig_log_write(struct rig *rig, u64 off, u32 blocks, u32 value, bool fua)
+static void begin_log_write(struct rig *rig, bool fua)
 {
-	static const struct vci_ticket none;
 	struct vci_fill *f = &rig->fill;
-	int r, i;
 
 	assert(vci_append_enter(rig->c) && !f->nr);
 	vci_fill_init(f, rig->buffer, vci_cache_batch_blocks(rig->c));
 	f->stream = rig->log_stream;
 	f->write = true;
 	f->fua = fua;
-	i = vci_fill_reserve(f, off, blocks, &none);
+}
+
+static void add_log_write(struct rig *rig, u64 off, u32 blocks, u32 value)
+{
+	static const struct vci_ticket none;
+	struct vci_fill *f = &rig->fill;
+	int i = vci_fill_reserve(f, off, blocks, &none);
+
 	assert(i >= 0 && f->e[i].blocks == blocks);
 	memset(vci_fill_data(f, i), value, (size_t)blocks * VCI_BLOCK_SIZE);
 	vci_fill_commit(f, i, true);
-	r = log_write(rig, f);
+}
+
+static int end_log_write(struct rig *rig)
+{
+	int r = log_write(rig, &rig->fill);
+
 	vci_append_leave(rig->c);
-	vci_fill_init(f, rig->buffer, vci_cache_batch_blocks(rig->c));
+	vci_fill_init(&rig->fill, rig->buffer, vci_cache_batch_blocks(rig->c));
 	return r;
+}
+
+int rig_log_write(struct rig *rig, u64 off, u32 blocks, u32 value, bool fua)
+{
+	begin_log_write(rig, fua);
+	add_log_write(rig, off, blocks, value);
+	return end_log_write(rig);
+}
+
+int rig_log_writes(struct rig *rig, u64 off, u32 nr, u32 value)
+{
+	u32 i;
+
+	begin_log_write(rig, false);
+	for (i = 0; i < nr; i++)
+		add_log_write(rig, off + 2 * i, 1, value);
+	return end_log_write(rig);
 }
 
 int rig_value(struct rig *rig, u64 off)

@@ -46,6 +46,8 @@ int rig_fill(struct rig *rig, u64 off, u32 blocks);
 int rig_write(struct rig *rig, u64 off, u32 blocks, u32 value);
 /* A write to the log, as the shell does it; durable at once with @fua. */
 int rig_log_write(struct rig *rig, u64 off, u32 blocks, u32 value, bool fua);
+/* Such writes in one batch: of one block each, every other block from @off on. */
+int rig_log_writes(struct rig *rig, u64 off, u32 nr, u32 value);
 /* The value of a block as a user reads it; -1 if its bytes differ. */
 int rig_value(struct rig *rig, u64 off);
 /* What a user's FLUSH does. */

@@ -173,6 +173,27 @@ static void test_bounds(void)
 	teardown();
 }
 
+static u32 nr_free(void)
+{
+	return rig.c->log.nr_queue + rig.c->segments.count[VCI_LIFE_FREE];
+}
+
+/* The last segments are for writes, and the records of their write-back. */
+static void test_reserve(void)
+{
+	u32 i;
+
+	setup();
+	fill_some();
+	assert(rig_cached(&rig, 0, 4000) == 4 * FILL);
+	for (i = 0; nr_free() > VCI_KEEP_FILLS; i++)
+		assert(!rig_log_write(&rig, 10000 + i * 200, FILL, 1, false));
+	ok(!vci_reclaim(rig.c, 2, true) && !moved(), "move:nothing_into_the_reserve");
+	is_u64(nr_free(), VCI_KEEP_FILLS, "move:the_reserve_is_whole");
+	ok(!addr_of(0), "move:what_finds_no_room_is_dropped");
+	teardown();
+}
+
 /* What can't be kept is dropped. */
 static void test_failures(void)
 {
@@ -215,6 +236,7 @@ int main(void)
 	test_crash();
 	test_overwritten();
 	test_bounds();
+	test_reserve();
 	test_failures();
 	return done_testing();
 }

@@ -430,6 +430,33 @@ static void test_hole_in_a_stream(void)
 	teardown();
 }
 
+/*
+ * The first batch of a segment needs no flush before its FUA: up to VCI_WINDOW
+ * segments after anything durable, only the last name in that finds it.
+ */
+static void test_last_name(void)
+{
+	u64 flushes;
+	u32 i;
+
+	setup();
+	/* Each takes a segment of 128 blocks; the checkpoint names so many. */
+	for (i = 0; i < VCI_QUEUE; i++)
+		assert(!rig_log_write(&rig, i * 200, 120, i + 1, false));
+	is_u64(rig.c->log.opened, VCI_QUEUE, "recovery:segments_of_the_checkpoint_are_full");
+	flushes = rig.cache.flushes;
+	for (; i < VCI_QUEUE + VCI_WINDOW - 1; i++)
+		assert(!rig_log_write(&rig, i * 200, 120, i + 1, false));
+	is_u64(rig.cache.flushes - flushes, 1, "recovery:one_flush_for_the_names");
+	assert(!rig_log_write(&rig, i * 200, 120, i + 1, true));
+	is_u64(rig.cache.flushes - flushes, 1, "recovery:no_flush_for_a_first_batch");
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	ok(opens() && !rig.report.log_damaged, "recovery:segments_between_are_lost");
+	is_u64(rig.report.batches, VCI_QUEUE + 1, "recovery:one_behind_them_is_found");
+	is_u64(rig_value(&rig, i * 200), i + 1, "recovery:by_the_last_name");
+	teardown();
+}
+
 static void test_epochs(void)
 {
 	struct vci_header before, after;
@@ -606,6 +633,7 @@ int main(void)
 	test_forged();
 	test_streams();
 	test_hole_in_a_stream();
+	test_last_name();
 	test_epochs();
 	test_damaged_areas();
 	test_rotted_pages();

@@ -221,10 +221,8 @@ static int backing_epoch(int n)
 	       last : -1;
 }
 
-static void test_ordered(void)
+static void setup_ordered(void)
 {
-	struct vci_writeback wb = { .max_seq = U64_MAX };
-	u32 rounds = 0, bad = 0;
 	int i;
 
 	setup();
@@ -235,6 +233,14 @@ static void test_ordered(void)
 	assert(!rig_close(&rig));
 	rig.ordered = true;
 	assert(!rig_open(&rig));
+}
+
+static void test_ordered(void)
+{
+	struct vci_writeback wb = { .max_seq = U64_MAX };
+	u32 rounds = 0, bad = 0;
+
+	setup_ordered();
 	put_epochs(1, 10);
 	while (wb.off < RIG_BACKING && rounds++ < 100) {
 		assert(!vci_cache_writeback(rig.c, &wb, 1));
@@ -258,6 +264,39 @@ static void test_ordered(void)
 		assert(!vci_cache_writeback(rig.c, &wb, 1));
 	is_u64(bad, 0, "ordered:goes_on_after_a_close");
 	is_u64(backing_epoch(12), 12, "ordered:and_comes_to_the_end");
+	rig_exit(&rig);
+}
+
+/*
+ * A crash between the records of one round: what the last one of them was about is
+ * clean in part.  If the rest of that batch were passed over, it would be dirty when
+ * all is written back, and then anything goes, in any order.
+ */
+static void test_ordered_records_torn(void)
+{
+	struct vci_writeback wb = { .max_seq = U64_MAX };
+	u32 nr = 2 * VCI_BATCH_ENTRIES_MAX / 3, bad = 0;
+	u64 records;
+
+	setup_ordered();
+	assert(!rig_log_writes(&rig, 1000, nr, 1) && !rig_log_writes(&rig, 2000, nr, 2));
+	assert(!vci_cache_writeback(rig.c, &wb, U32_MAX) && !dirty());
+	records = vci_segment_addr(&rig.c->segments, rig.c->log.open[0].segment) +
+		  rig.c->log.open[0].used - VCI_UNIT_BLOCKS;
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig_damage(&rig, records, 20);
+	assert(!rig_open(&rig) && rig.report.dirty && !vci_redo_finish(rig.c));
+	is_u64(dirty(), 2 * nr - VCI_BATCH_ENTRIES_MAX, "ordered:half_a_batch_is_clean");
+	wb = (struct vci_writeback) { .max_seq = U64_MAX };
+	assert(!vci_cache_writeback(rig.c, &wb, 1));
+	put_epochs(1, 10);
+	while (wb.off < RIG_BACKING) {
+		assert(!vci_cache_writeback(rig.c, &wb, 1));
+		bad += backing_epoch(10) < 0;
+	}
+	is_u64(bad, 0, "ordered:the_rest_of_it_comes_first");
+	assert(!write_back());
+	ok(!dirty() && backing_epoch(10) == 10, "ordered:and_all_of_it");
 	rig_exit(&rig);
 }
 
@@ -311,12 +350,20 @@ static void test_rot(void)
 
 static void test_cache_error(void)
 {
+	const struct vci_entry e = { .off = 40, .blocks = 8, .kind = VCI_ENTRY_CLEAN };
+	static u8 unit[VCI_UNIT_SIZE];
+	u64 writes;
+
 	setup();
 	assert(!rig_log_write(&rig, 40, 8, 1, false) && !rig_flush(&rig));
 	rig.cache.fail_in = 1;
 	ok(rig_log_write(&rig, 48, 8, 1, false) == -EIO, "writeback:error_of_the_cache_device");
 	ok(vci_cache_is_failed(rig.c) && vci_cache_is_stuck(rig.c),
 	   "writeback:nobody_writes_any_more");
+	/* Write-back that was at it when the cache failed: its records come too late. */
+	writes = rig.cache.writes;
+	ok(vci_append_records(rig.c, &e, 1, unit) == -EIO && rig.cache.writes == writes,
+	   "writeback:no_record_behind_a_failed_batch");
 	rig_exit(&rig);
 }
 
@@ -370,6 +417,7 @@ int main(void)
 	test_past_the_log();
 	test_full();
 	test_ordered();
+	test_ordered_records_torn();
 	test_backing_error();
 	test_rot();
 	test_cache_error();
