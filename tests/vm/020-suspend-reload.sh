@@ -81,6 +81,7 @@ vci_settle load
 used="$(vci_stat load used_sectors)"
 check "reload" vci_reload load "$BACKING" "$CACHE" writearound
 is "$(vci_stat load used_sectors)" "$used" "a reload keeps the cache's contents"
+check "the end of the old table leaves the image open" image_in_use "$CACHE"
 is "$(dmsetup table load | cut -d ' ' -f 7)" writearound "and has the new mode"
 check "the table is accepted as it is printed" \
 	dmsetup reload load --table "$(dmsetup table load)"

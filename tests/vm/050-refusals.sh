@@ -133,6 +133,7 @@ test_takeover() {
 	check "it can when the second is suspended" dmsetup resume first
 	check "and works" dd if=/dev/mapper/first of=/dev/null bs=64K count=16 iflag=direct
 	check "remove the second, which lost the image" vci_remove second
+	check "which leaves it open" image_in_use "$CACHE"
 	check "remove the first" vci_remove first
 	image_is_valid "$CACHE" "$BACKING"
 }

@@ -47,6 +47,13 @@ vci_settle() {
 	dmsetup message "$1" 0 checkpoint
 }
 
+# image_in_use CACHE: its header says that an instance writes to it, so that after a
+# crash it isn't taken as it is.
+image_in_use() {
+	blockdev --flushbufs "$1"
+	vci-dump --json "$1" | grep -q '"unclean": *true'
+}
+
 # image_is_valid CACHE BACKING: the closed image, by our own check and by the
 # reader that was written from the format's description alone.
 image_is_valid() {
