@@ -187,7 +187,7 @@ check:
 
 mutants:
 	@echo "make mutants: breaks the core on purpose; the crash simulator must notice."
-	@echo "About 5 minutes.  Each one's output: $(BUILD)/mutants/."
+	@echo "Up to 200,000 crashes for each.  Output: $(BUILD)/mutants/."
 	@tests/sim/mutants
 
 check-vm:
