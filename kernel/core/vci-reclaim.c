@@ -30,6 +30,13 @@ static u32 nr_available(const struct vci_cache *c)
 	return c->segments.count[VCI_LIFE_FREE] + c->segments.count[VCI_LIFE_QUEUED];
 }
 
+/* ... or will be after a checkpoint. */
+static bool any_left(const struct vci_cache *c)
+{
+	return nr_available(c) || c->segments.count[VCI_LIFE_DRAINED] ||
+	       c->segments.count[VCI_LIFE_FREEING];
+}
+
 /**
  * vci_nodes_wanted() - nodes of the next checkpoint, should nothing change
  * @c: cache
@@ -202,7 +209,7 @@ int vci_reclaim(struct vci_cache *c, u32 segments, bool keep)
 	nr = vci_segments_drained(&c->segments, vci_ordered_before(c));
 	spin_unlock(vci_cache_lock(c));
 	/* Where segments are left, it is a checkpoint that was wanting (L2). */
-	if (!nr && error == -ENOSPC && !nr_available(c))
+	if (!nr && error == -ENOSPC && !any_left(c))
 		vci_ordered_give_up(c);
 	return nr ? 0 : error;
 }

@@ -304,6 +304,38 @@ static void test_ordered_records_torn(void)
 	rig_exit(&rig);
 }
 
+/*
+ * Order is given up only where no segment is free or is about to be: a checkpoint
+ * that failed leaves them drained, and the next one makes room.
+ */
+static void test_ordered_no_room(void)
+{
+	struct vci_segments *t;
+	u32 i, last = 0;
+
+	setup_ordered();
+	t = &rig.c->segments;
+	put_epochs(1, 10);
+	/* As if the log had used up all segments, this one too. */
+	vci_segment_set(t, rig.c->log.open[0].segment, VCI_LIFE_CLOSED);
+	rig.c->log.open[0].segment = VCI_NO_SEGMENT;
+	rig.c->log.nr_queue = 0;
+	for (i = 0; i < t->nr; i++) {
+		if (t->s[i].life == VCI_LIFE_CLOSED)
+			continue;
+		vci_segment_set(t, i, VCI_LIFE_BAD);
+		last = i;
+	}
+	vci_segment_set(t, last, VCI_LIFE_DRAINED);
+	is_u64(-vci_reclaim(rig.c, 1, false), ENOSPC, "ordered:no_room_for_records");
+	is_u64(rig.c->ordered_drain, 0, "ordered:kept_while_a_checkpoint_makes_room");
+	vci_segment_set(t, last, VCI_LIFE_BAD);
+	is_u64(-vci_reclaim(rig.c, 1, false), ENOSPC, "ordered:still_no_room");
+	ok(rig.c->ordered_drain, "ordered:given_up_when_nothing_is_left");
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	rig_exit(&rig);
+}
+
 /* ---- failures ---- */
 
 /* A backing device with one sector that takes no writes. */
@@ -422,6 +454,7 @@ int main(void)
 	test_full();
 	test_ordered();
 	test_ordered_records_torn();
+	test_ordered_no_room();
 	test_backing_error();
 	test_rot();
 	test_cache_error();
