@@ -87,7 +87,7 @@ static unsigned long scan_nodes(struct shrinker *shrinker, struct shrink_control
 	if (!mutex_trylock(&t->cache_lock))
 		return SHRINK_STOP;
 	if (t->cache)
-		freed = vci_cache_shrink_by(t->cache, sc->nr_to_scan * VCI_NODE_BYTES);
+		freed = vci_cache_shrink(t->cache, sc->nr_to_scan * VCI_NODE_BYTES);
 	mutex_unlock(&t->cache_lock);
 	return freed ? DIV_ROUND_UP(freed, VCI_NODE_BYTES) : SHRINK_STOP;
 }

@@ -83,6 +83,7 @@ static inline spinlock_t *vci_cache_lock(struct vci_cache *c)
 
 /* vci-cache.c */
 int vci_cache_create(struct vci_cache **cache, const struct vci_header *h) __must_check;
+u64 vci_cache_alloc_node(void *ctx);
 int vci_cache_flush(struct vci_cache *c) __must_check;
 u32 vci_cache_pages_crc(const struct vci_cache *c);
 int vci_cache_announce_dirty(struct vci_cache *c) __must_check;
@@ -116,7 +117,6 @@ int vci_cache_find_dirty(struct vci_cache *c, u64 off, u64 blocks) __must_check;
 
 /* vci-memory.c */
 u64 vci_memory_fixed(const struct vci_cache *c);
-u64 vci_memory_least(const struct vci_cache *c);
 void vci_memory_keep(struct vci_cache *c);
 bool vci_memory_checkpoint_due(const struct vci_cache *c);
 bool vci_memory_full(const struct vci_cache *c);

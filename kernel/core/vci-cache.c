@@ -26,7 +26,13 @@ static void on_unmapped(void *ctx, const struct vci_extent *e)
 		c->stats.dirty_blocks -= e->blocks;
 }
 
-static u64 alloc_node(void *ctx)
+/**
+ * vci_cache_alloc_node() - a unit for a node that is written now
+ * @ctx: cache; its lock is not held
+ *
+ * Return: its address, 0 if there is none.
+ */
+u64 vci_cache_alloc_node(void *ctx)
 {
 	struct vci_cache *c = ctx;
 	u64 addr;
@@ -62,7 +68,7 @@ static int read_node(void *ctx, u64 addr, void *data)
 static const struct vci_btree_ops tree_ops = {
 	.mapped = on_mapped,
 	.unmapped = on_unmapped,
-	.alloc_node = alloc_node,
+	.alloc_node = vci_cache_alloc_node,
 	.free_node = free_node,
 	.write_nodes = write_nodes,
 	.read_node = read_node,

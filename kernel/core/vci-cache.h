@@ -320,9 +320,8 @@ int vci_cache_invalidate(struct vci_cache *c, u64 off, u64 blocks) __must_check;
  * image can do with if @bytes is less.  A sleeper.
  */
 u64 vci_cache_set_mem_limit(struct vci_cache *c, u64 bytes) __must_check;
-/* Frees clean nodes of the tree beyond @bytes.  May sleep; no I/O, no allocation. */
+/* Frees @bytes of clean nodes, if there are so many.  May sleep; no I/O, no allocation. */
 u64 vci_cache_shrink(struct vci_cache *c, u64 bytes);
-u64 vci_cache_shrink_by(struct vci_cache *c, u64 bytes);
 /* How much that could free at most. Any context. */
 u64 vci_cache_clean_bytes(const struct vci_cache *c);
 

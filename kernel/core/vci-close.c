@@ -22,27 +22,16 @@ struct closing {
 	struct vci_bits bits;
 };
 
-static u64 close_alloc(void *ctx)
-{
-	struct closing *cl = ctx;
-	u64 addr;
-
-	spin_lock(vci_cache_lock(cl->c));
-	addr = vci_nodes_alloc(&cl->c->nodes);
-	spin_unlock(vci_cache_lock(cl->c));
-	return addr;
-}
-
 static int close_write(void *ctx, u64 addr, const void *node)
 {
-	struct closing *cl = ctx;
+	struct vci_cache *c = ctx;
 
-	cl->c->stats.node_writes++;
-	return vci_write(cl->c->dev, addr, VCI_NODE_BLOCKS, node, 0);
+	c->stats.node_writes++;
+	return vci_write(c->dev, addr, VCI_NODE_BLOCKS, node, 0);
 }
 
 static const struct vci_build_ops build_ops = {
-	.alloc_node = close_alloc,
+	.alloc_node = vci_cache_alloc_node,
 	.write_node = close_write,
 };
 
@@ -72,7 +61,7 @@ static int build_tree(struct closing *cl, struct vci_header *h)
 {
 	struct vci_build_result res;
 	struct vci_build *b;
-	int r = vci_build_begin(&b, h, h->checkpoint_gen, &build_ops, cl);
+	int r = vci_build_begin(&b, h, h->checkpoint_gen, &build_ops, cl->c);
 
 	if (!r)
 		r = pass(cl, b);

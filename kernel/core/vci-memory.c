@@ -36,25 +36,17 @@ u64 vci_memory_fixed(const struct vci_cache *c)
 	       VCI_PAGE_PAYLOAD + VCI_TICKET_SLOTS * sizeof(*c->tickets.slots);
 }
 
-/**
- * vci_memory_least() - the smallest limit that a cache can keep
- * @c: cache
- *
- * Return: bytes.
- */
-u64 vci_memory_least(const struct vci_cache *c)
+/* The smallest limit that a cache can keep. */
+static u64 least_limit(const struct vci_cache *c)
 {
 	return vci_memory_fixed(c) + TREE_BYTES_MIN;
 }
 
-/* What the tree may use. */
-static u64 tree_limit(const struct vci_cache *c)
+/* What the tree may use, of a limit that is set. */
+static u64 tree_limit(const struct vci_cache *c, u64 limit)
 {
-	u64 limit = READ_ONCE(c->mem_limit), fixed;
+	u64 fixed = vci_memory_fixed(c);
 
-	if (!limit)
-		return U64_MAX;
-	fixed = vci_memory_fixed(c);
 	return limit > fixed + TREE_BYTES_FLOOR ? limit - fixed : TREE_BYTES_FLOOR;
 }
 
@@ -66,17 +58,28 @@ static u64 tree_limit(const struct vci_cache *c)
  */
 void vci_memory_keep(struct vci_cache *c)
 {
-	u64 limit = tree_limit(c), least;
+	u64 limit = READ_ONCE(c->mem_limit), least;
 	struct vci_btree_stats tree;
 
+	if (!limit)
+		return;
 	vci_btree_get_stats(c->tree, &tree);
 	/* With room for what is read next. */
-	limit -= TREE_BYTES_FLOOR / 2;
+	limit = tree_limit(c, limit) - TREE_BYTES_FLOOR / 2;
 	if (tree.bytes <= limit)
 		return;
 	/* Or what is pinned would drop what was read for the change that waits. */
 	least = vci_btree_pinned_bytes(c->tree) + TREE_BYTES_FLOOR;
 	vci_btree_shrink(c->tree, max(limit - (limit >> SLACK_SHIFT), least));
+}
+
+/* Asked with each batch: without a limit nothing is counted. */
+static bool is_pinned(const struct vci_cache *c, u32 quarters)
+{
+	u64 limit = READ_ONCE(c->mem_limit);
+
+	return limit && vci_btree_pinned_bytes(c->tree) >
+			tree_limit(c, limit) / 4 * quarters;
 }
 
 /**
@@ -87,7 +90,7 @@ void vci_memory_keep(struct vci_cache *c)
  */
 bool vci_memory_checkpoint_due(const struct vci_cache *c)
 {
-	return vci_btree_pinned_bytes(c->tree) > tree_limit(c) / 4;
+	return is_pinned(c, 1);
 }
 
 /**
@@ -98,7 +101,7 @@ bool vci_memory_checkpoint_due(const struct vci_cache *c)
  */
 bool vci_memory_full(const struct vci_cache *c)
 {
-	return vci_btree_pinned_bytes(c->tree) / 3 > tree_limit(c) / 4;
+	return is_pinned(c, 3);
 }
 
 /**
@@ -111,7 +114,7 @@ bool vci_memory_full(const struct vci_cache *c)
  */
 u64 vci_cache_set_mem_limit(struct vci_cache *c, u64 bytes)
 {
-	u64 least = vci_memory_least(c);
+	u64 least = least_limit(c);
 
 	if (bytes && bytes < least)
 		return least;
@@ -121,25 +124,13 @@ u64 vci_cache_set_mem_limit(struct vci_cache *c, u64 bytes)
 }
 
 /**
- * vci_cache_shrink() - drop clean nodes from memory
+ * vci_cache_shrink() - drop some clean nodes from memory
  * @c: cache
- * @bytes: what may stay of the tree
+ * @bytes: how much memory is wanted
  *
  * May sleep; does no I/O and allocates nothing.  Return: bytes freed.
  */
 u64 vci_cache_shrink(struct vci_cache *c, u64 bytes)
-{
-	return vci_btree_shrink(c->tree, bytes);
-}
-
-/**
- * vci_cache_shrink_by() - drop some clean nodes from memory
- * @c: cache
- * @bytes: how much memory is wanted
- *
- * As vci_cache_shrink().
- */
-u64 vci_cache_shrink_by(struct vci_cache *c, u64 bytes)
 {
 	struct vci_btree_stats tree;
 

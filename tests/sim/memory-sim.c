@@ -8,7 +8,6 @@
  *    holds at each I/O, and what is looked up is what was cached
  */
 #include <getopt.h>
-#include <time.h>
 
 #include "sim-large.h"
 #include "vt.h"
@@ -27,14 +26,6 @@ struct options {
 	u64 blocks, limit;
 	u32 reads, writes;
 };
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec * 1e-9;
-}
 
 static u64 memory_of(struct vci_cache *c)
 {
@@ -169,31 +160,31 @@ static void limited(const struct options *o)
 	m.cache.ctx = &w;
 	m.cache.reads = 0;
 	m.cache.blocks_read = 0;
-	start = now();
+	start = large_now();
 	large_open(&m);
 	printf("# %g GiB, %llu extents: activation reads %.2f MiB in %llu I/Os, %.3f s\n", gib,
 	       m.nr_extents, (double)m.cache.blocks_read / MIB_BLOCKS, m.cache.reads,
-	       now() - start);
+	       large_now() - start);
 	ok(m.report.was_clean && m.cache.blocks_read <= ACTIVATION_BLOCKS,
 	   "memory:activation_of_a_closed_image_reads_at_most_4_mib");
-	start = now();
+	start = large_now();
 	is_u64(read_some(&m, o->reads), o->reads, "memory:finds_what_is_cached");
-	printf("# %u lookups in %.1f s; peak %llu KiB\n", o->reads, now() - start,
+	printf("# %u lookups in %.1f s; peak %llu KiB\n", o->reads, large_now() - start,
 	       w.peak / KIB);
-	start = now();
+	start = large_now();
 	wrote = write_some(&m, o->writes);
 	vci_cache_get_stats(m.c, &s);
 	printf("# %u fills in %.1f s, %llu checkpoints, %.2f GiB evicted; peak %llu KiB\n", wrote,
-	       now() - start, s.checkpoints, (double)s.evicted_blocks / GIB_BLOCKS,
+	       large_now() - start, s.checkpoints, (double)s.evicted_blocks / GIB_BLOCKS,
 	       w.peak / KIB);
 	ok(wrote >= o->writes, "memory:fills_go_on_below_the_limit");
 	ok(s.evicted_blocks, "memory:reclaim_works_below_the_limit");
 	ok(w.calls && w.peak <= o->limit, "memory:%llu_kib_stay_below_the_limit_of_%llu",
 	   w.peak / KIB, o->limit / KIB);
-	start = now();
+	start = large_now();
 	m.cache.reads = 0;
 	is_u64(vci_cache_close(m.c), 0, "memory:closes");
-	printf("# closed in %.1f s, with %llu reads\n", now() - start, m.cache.reads);
+	printf("# closed in %.1f s, with %llu reads\n", large_now() - start, m.cache.reads);
 	vci_cache_destroy(m.c);
 	large_exit(&m);
 }

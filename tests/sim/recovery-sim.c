@@ -9,7 +9,6 @@
  * the image is activated.
  */
 #include <getopt.h>
-#include <time.h>
 
 #include "sim-large.h"
 #include "vt.h"
@@ -24,14 +23,6 @@ struct cost {
 	double seconds;
 };
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec * 1e-9;
-}
-
 /* ---- counting ---- */
 
 static struct cost since(const struct large *m, double start)
@@ -39,7 +30,7 @@ static struct cost since(const struct large *m, double start)
 	return (struct cost) {
 		.reads = m->cache.reads,
 		.blocks = m->cache.blocks_read,
-		.seconds = now() - start,
+		.seconds = large_now() - start,
 	};
 }
 
@@ -51,7 +42,7 @@ static void show(const char *what, const struct cost *c)
 
 static struct cost activate(struct large *m)
 {
-	double start = now();
+	double start = large_now();
 
 	m->cache.reads = 0;
 	m->cache.blocks_read = 0;
@@ -82,7 +73,7 @@ static bool probes_hit(struct large *m)
 
 static struct cost measure(u64 blocks, u64 log_blocks)
 {
-	double gib = (double)blocks / GIB_BLOCKS, start = now();
+	double gib = (double)blocks / GIB_BLOCKS, start = large_now();
 	struct large m;
 	struct cost opened, finished;
 
@@ -91,7 +82,7 @@ static struct cost measure(u64 blocks, u64 log_blocks)
 	large_open(&m);
 	large_append_log(&m, log_blocks);
 	printf("# %g GiB: %llu extents, %u entries in the log; made in %.1f s\n", gib,
-	       m.c->header.nr_extents, m.nr_log, now() - start);
+	       m.c->header.nr_extents, m.nr_log, large_now() - start);
 	vci_cache_destroy(m.c);
 	opened = activate(&m);
 	show("activation", &opened);
@@ -99,7 +90,7 @@ static struct cost measure(u64 blocks, u64 log_blocks)
 	       (u32)(vci_redo_bytes(&m.c->redo) / 1024));
 	is_u64(m.report.entries, m.nr_log, "recovery:finds_the_log_of_%g_gib", gib);
 	ok(probes_hit(&m), "recovery:maps_on_demand_of_%g_gib", gib);
-	start = now();
+	start = large_now();
 	is_u64(vci_redo_finish(m.c), 0, "recovery:finishes_with_%g_gib", gib);
 	finished = since(&m, start);
 	show("with all replayed", &finished);

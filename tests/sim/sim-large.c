@@ -3,6 +3,7 @@
  * Large images that are full: see sim-large.h.
  */
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sim-large.h"
@@ -136,17 +137,6 @@ void large_open(struct large *m)
 	}
 }
 
-static u64 alloc_node(void *ctx)
-{
-	struct vci_cache *c = ctx;
-	u64 addr;
-
-	spin_lock(vci_cache_lock(c));
-	addr = vci_nodes_alloc(&c->nodes);
-	spin_unlock(vci_cache_lock(c));
-	return addr;
-}
-
 static int write_node(void *ctx, u64 addr, const void *node)
 {
 	struct vci_cache *c = ctx;
@@ -155,7 +145,7 @@ static int write_node(void *ctx, u64 addr, const void *node)
 }
 
 static const struct vci_build_ops build_ops = {
-	.alloc_node = alloc_node,
+	.alloc_node = vci_cache_alloc_node,
 	.write_node = write_node,
 };
 
@@ -307,3 +297,15 @@ void large_append_log(struct large *m, u64 log_blocks)
 	}
 }
 
+/**
+ * large_now() - a clock
+ *
+ * Return: seconds since some moment.
+ */
+double large_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec * 1e-9;
+}

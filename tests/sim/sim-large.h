@@ -47,5 +47,7 @@ void large_make_full(struct large *m, u64 log_blocks);
 u64 large_offset(const struct large *m, u64 i);
 /* Opened, with a log of writes at random places. */
 void large_append_log(struct large *m, u64 log_blocks);
+/* Seconds since some moment, to tell how long something took. */
+double large_now(void);
 
 #endif /* SIM_LARGE_H */

@@ -660,7 +660,7 @@ void world_step(struct world *w)
 		return;
 	}
 	if (sim_percent(&w->rng, wt->shrink)) {
-		vci_cache_shrink(w->cache, sim_below(&w->rng, 2) ? 0 : 8192);
+		vci_btree_shrink(w->cache->tree, sim_below(&w->rng, 2) ? 0 : 8192);
 		return;
 	}
 	if (sim_percent(&w->rng, wt->stream) && stream_step(w))

@@ -205,7 +205,7 @@ static int work(void)
 		r = vci_reclaim(rig.c, 1, true);
 	if (!r)
 		r = vci_cache_maintain(rig.c, true);
-	vci_cache_shrink(rig.c, 0);
+	vci_btree_shrink(rig.c->tree, 0);
 	return r ? r : rig_cached(&rig, 0, 4096) < 0 ? -EUCLEAN : 0;
 }
 

@@ -380,7 +380,7 @@ static void test_no_memory(void)
 		later(change(VCI_CHANGE_INSERT, 10, 20, 100));
 		later(change(VCI_CHANGE_REMOVE, 12, 2, 0));
 		later(change(VCI_CHANGE_FILL, 8, 20, 400));
-		vci_cache_shrink(rig.c, 0);
+		vci_btree_shrink(rig.c->tree, 0);
 		vci_alloc_fail_at = n;
 		r = vci_cache_load(rig.c, 0, 100);
 		vci_alloc_fail_at = 0;
@@ -425,7 +425,7 @@ static void test_meanwhile(void)
 	assert(!vci_cache_checkpoint(rig.c));
 	later(change(VCI_CHANGE_INSERT, 10, 20, 100));
 	vci_redo_drop(&rig.c->redo, 0);
-	vci_cache_shrink(rig.c, 0);
+	vci_btree_shrink(rig.c->tree, 0);
 	rig.power.hook = look;
 	seen = 0;
 	refused = 0;
@@ -486,7 +486,7 @@ static bool random_life(u64 *seed)
 			change_now(random_change(seed, false));
 			break;
 		case 1:
-			vci_cache_shrink(rig.c, 0);
+			vci_btree_shrink(rig.c->tree, 0);
 			break;
 		default:
 			good = same(vt_random(seed) % BLOCKS);

@@ -14,9 +14,7 @@ MIB=64
 
 # Small reads of cached data, so that the device isn't idle.
 start_busy() {
-	fio --name=busy "--filename=$DEVICE" --rw=read --bs=4k --size=64k --direct=1 \
-		--rate_iops=20 --time_based --runtime=1000 >/dev/null 2>&1 &
-	BUSY=$!
+	start_reads "$DEVICE"
 	READS="$(reads)"
 	wait_until 30 is_busy || bail_out "no reads"
 }
@@ -27,11 +25,6 @@ reads() {
 
 is_busy() {
 	[ "$(reads)" -gt "$READS" ]
-}
-
-stop_busy() {
-	kill "$BUSY"
-	wait "$BUSY" 2>/dev/null
 }
 
 # put BYTES NUMBER COUNT [CONV]: new data to device and model.
@@ -101,7 +94,7 @@ test_cost_of_a_synced_write() {
 	check "256 of them flush the cache device no more often: $COST" \
 		test "$(cut -d ' ' -f 3 <<<"$COST")" -le 260
 	is "$(cut -d ' ' -f 4-6 <<<"$COST")" "0 0 0" "and the backing device hears nothing"
-	stop_busy
+	stop_reads
 	dd if="$DEVICE" of="$MODEL" bs=1M skip=32 seek=32 count=1 conv=notrunc \
 		iflag=direct 2>/dev/null
 }
@@ -121,7 +114,7 @@ test_dirty_survives() {
 	n="$(dirty)"
 	check "it is dirty: $n sectors" test "$n" -ge $((16384 + 2400))
 	is "$(digest "$BACKING")" "$before" "the backing device is unchanged"
-	stop_busy
+	stop_reads
 	check "remove with dirty data" vci_remove wb
 	is "$(digest "$BACKING")" "$before" "the backing device is still unchanged"
 	check "vci-check finds the dirty image valid" vci-check "$CACHE"
@@ -151,7 +144,7 @@ test_passthrough_reads_dirty() {
 	put 4K 6050 100
 	check "a write over dirty data is read in passthrough" is_right
 	check "passthrough writes back, busy or not" wait_until 60 is_clean
-	stop_busy
+	stop_reads
 	check "the backing device has everything" same_data "$BACKING" "$MODEL" "$MIB"
 }
 
@@ -170,7 +163,7 @@ test_changes_of_mode() {
 		check "$mode: soon nothing is dirty" wait_until 60 is_clean
 		check "$mode: the backing device has everything" \
 			same_data "$BACKING" "$MODEL" "$MIB"
-		stop_busy
+		stop_reads
 	done
 	vci_mode wb writeback
 }
@@ -185,7 +178,7 @@ test_age() {
 	check "without a limit nothing is written back while busy" test "$(dirty)" -ge 160
 	check "max_dirty_age 2" dmsetup message wb 0 max_dirty_age 2
 	check "what is older is written back" wait_until 30 is_clean
-	stop_busy
+	stop_reads
 	check "the backing device has it" same_data "$BACKING" "$MODEL" "$MIB"
 	dmsetup message wb 0 max_dirty_age 300
 	is "$(dmsetup table wb | cut -d ' ' -f 6-)" "1 writeback" "the default isn't printed"
@@ -199,7 +192,7 @@ test_discard_of_dirty() {
 	check "a discard over dirty data succeeds" \
 		blkdiscard --offset $((9000 * 4096)) --length 65536 "$DEVICE"
 	check "the data stays" is_right
-	stop_busy
+	stop_reads
 	vci_remove wb
 	vci_create wb "$BACKING" "$CACHE" writeback
 	check "and is there after a removal" is_right

@@ -13,9 +13,7 @@ DEVICE=/dev/mapper/pace
 
 # Reads of cached data, so that the device isn't idle.
 start_busy() {
-	fio --name=busy "--filename=$DEVICE" --rw=read --bs=4k --size=64k --direct=1 \
-		--rate_iops=20 --time_based --runtime=1000 >/dev/null 2>&1 &
-	BUSY=$!
+	start_reads "$DEVICE"
 	HITS="$(vci_stat pace read_hits)"
 	wait_until 60 is_busy || bail_out "no reads of cached data"
 }
@@ -71,8 +69,7 @@ test_pace() {
 	check "it is written back: $WRITTEN sectors" test "$WRITTEN" -ge 2048
 	check "and the backing device is busy for part of the time: $SHARE %" \
 		test "$SHARE" -le 65
-	kill "$BUSY"
-	wait "$BUSY" 2>/dev/null
+	stop_reads
 }
 
 is_flushing() {
@@ -94,8 +91,7 @@ test_flush() {
 	is "$(vci_stat pace flush_sectors_left)" 0 "it is at work no more"
 	check "much is dirty still, of $before sectors" \
 		test "$(vci_stat pace dirty_sectors)" -ge $((before / 4))
-	kill "$BUSY"
-	wait "$BUSY" 2>/dev/null
+	stop_reads
 	check "flush, to the end" dmsetup message pace 0 flush
 	is "$(vci_stat pace dirty_sectors)" 0 "nothing is dirty"
 	check "the backing device has everything" same_data "$DEVICE" "$BACKING" 128

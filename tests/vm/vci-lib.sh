@@ -91,3 +91,16 @@ fio_verify() {
 		--verify=crc32c --verify_fatal=1 --verify_backlog=64 \
 		--randrepeat=0 "$@"
 }
+
+# start_reads DEVICE, stop_reads: small reads of the same 64 KiB all the time, so that
+# the device isn't idle.
+start_reads() {
+	fio --name=busy "--filename=$1" --rw=read --bs=4k --size=64k --direct=1 \
+		--rate_iops=20 --time_based --runtime=1000 >/dev/null 2>&1 &
+	BUSY=$!
+}
+
+stop_reads() {
+	kill "$BUSY"
+	wait "$BUSY" 2>/dev/null
+}
