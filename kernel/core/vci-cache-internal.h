@@ -61,6 +61,8 @@ struct vci_cache {
 	bool announcing;		/* it is about to; header_lock */
 	atomic_t backing_writes;	/* completed */
 	u32 backing_flushed;		/* of them, durable */
+	atomic_t placed;		/* writes in place, completed */
+	u32 placed_flushed;		/* of them, durable */
 	struct vci_wb_state *wb;	/* vci-writeback.c; NULL before it's needed */
 	bool ordered;			/* write-back in the order of the log */
 	u64 ordered_seq;		/* batches before it are written back */
@@ -120,6 +122,9 @@ u64 vci_memory_fixed(const struct vci_cache *c);
 void vci_memory_keep(struct vci_cache *c);
 bool vci_memory_checkpoint_due(const struct vci_cache *c);
 bool vci_memory_full(const struct vci_cache *c);
+
+/* vci-flush.c */
+void vci_flush_placed_end(struct vci_cache *c, u32 placed);
 
 /* vci-append.c */
 void vci_append_wait(struct vci_cache *c);

@@ -295,6 +295,7 @@ const struct vci_header *vci_cache_header(const struct vci_cache *c)
  */
 int vci_cache_flush(struct vci_cache *c)
 {
+	u32 placed = atomic_read(&c->placed);
 	struct vci_log_flush f;
 	int r;
 
@@ -308,6 +309,7 @@ int vci_cache_flush(struct vci_cache *c)
 	}
 	spin_lock(vci_cache_lock(c));
 	vci_log_flush_end(&c->log, &f);
+	vci_flush_placed_end(c, placed);
 	c->stats.flushes++;
 	spin_unlock(vci_cache_lock(c));
 	return 0;

@@ -5,7 +5,7 @@
  * Three kinds of callers, and what they may call:
  *
  *  map context	vci_cache_lookup, vci_write_begin, tickets, vci_append_enter,
- *		_begin, _map: no sleep, no allocation; task context
+ *		_begin, _map, vci_place_begin: no sleep, no allocation; task context
  *  a sleeper	vci_cache_load, vci_write_prepare, vci_append_prepare: any
  *		number at once, in contexts that may sleep and do I/O
  *  the writer	vci_cache_append, vci_cache_maintain, vci_cache_writeback,
@@ -259,6 +259,17 @@ int vci_append_map_sleep(struct vci_cache *c, struct vci_fill *f,
 			 struct vci_append *a) __must_check;
 /* The write failed: so has the cache, and it is stuck. Any context. */
 void vci_append_failed(struct vci_cache *c, struct vci_append *a, int error);
+
+/* ---- writes in place (O12) ---- */
+
+/*
+ * Map context, in an RCU read section, holding off drain_readers() from before this
+ * call until vci_place_end().  Where on the cache device a write may go, all of it; 0:
+ * to the log, and there is nothing to end.  In writeback mode only.
+ */
+u64 vci_place_begin(struct vci_cache *c, u64 off, u32 blocks);
+/* It was written, with FUA if that was asked for; or the cache fails. Any context. */
+void vci_place_end(struct vci_cache *c, u64 off, u32 blocks, int error);
 
 /* ---- flushes of users ---- */
 

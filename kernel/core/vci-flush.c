@@ -23,7 +23,27 @@ bool vci_flush_cache_begin(struct vci_cache *c, struct vci_flush_token *t)
 	vci_log_flush_begin(&c->log, &f);
 	t->seq = f.seq;
 	t->named = f.named;
-	return needed;
+	t->written = atomic_read(&c->placed);
+	return needed || t->written != READ_ONCE(c->placed_flushed);
+}
+
+/* Of two at once one may be forgotten: then one more flush is made. */
+static void note_flushed(u32 *flushed, u32 to)
+{
+	if ((s32)(to - READ_ONCE(*flushed)) > 0)
+		WRITE_ONCE(*flushed, to);
+}
+
+/**
+ * vci_flush_placed_end() - writes in place are durable
+ * @c: cache
+ * @placed: how many were complete before a flush that succeeded
+ *
+ * Any context.
+ */
+void vci_flush_placed_end(struct vci_cache *c, u32 placed)
+{
+	note_flushed(&c->placed_flushed, placed);
 }
 
 /**
@@ -38,6 +58,7 @@ void vci_flush_cache_end(struct vci_cache *c, const struct vci_flush_token *t)
 	struct vci_log_flush f = { .seq = t->seq, .named = t->named };
 
 	vci_log_flush_end(&c->log, &f);
+	vci_flush_placed_end(c, t->written);
 }
 
 /**
@@ -58,10 +79,9 @@ bool vci_flush_backing_begin(struct vci_cache *c, struct vci_flush_token *t)
  * @c: cache
  * @t: from vci_flush_backing_begin(), before the flush was submitted
  *
- * Any context.  Of two at once one may be forgotten: then one more is made.
+ * Any context.
  */
 void vci_flush_backing_end(struct vci_cache *c, const struct vci_flush_token *t)
 {
-	if ((s32)(t->written - READ_ONCE(c->backing_flushed)) > 0)
-		WRITE_ONCE(c->backing_flushed, t->written);
+	note_flushed(&c->backing_flushed, t->written);
 }

@@ -70,6 +70,7 @@ static int open_next(struct vci_log *log, u32 stream, u32 keep)
 	VCI_ASSERT(!s->live);
 	s->seq = log->seq + 1;
 	s->stream = stream;
+	WRITE_ONCE(s->settled, 0);
 	*o = (struct vci_log_open) { .segment = i, .first_seq = log->seq + 1 };
 	log->opened++;
 	return 0;

@@ -316,3 +316,41 @@ void vci_segments_commit(struct vci_segments *t)
 	vci_shadow_commit(&t->table);
 	vci_segments_all(t, VCI_LIFE_FREEING, VCI_LIFE_FREE);
 }
+
+/* Blocks of a segment that lie before the checkpoint's place in the log. */
+static u32 settled_by(const struct vci_segments *t, u32 i, const struct vci_header *h)
+{
+	u32 k;
+
+	for (k = 0; k < VCI_STREAMS; k++)
+		if (h->open[k].segment == i)
+			return h->open[k].used;
+	return t->s[i].seq <= h->checkpoint_seq ? t->blocks : 0;
+}
+
+/**
+ * vci_segments_settle() - a checkpoint of this activation is durable
+ * @t: table
+ * @h: its header
+ *
+ * What lies before its place in the log is read by no recovery any more (O12).
+ */
+void vci_segments_settle(struct vci_segments *t, const struct vci_header *h)
+{
+	u32 i;
+
+	for (i = 0; i < t->nr; i++)
+		WRITE_ONCE(t->s[i].settled, settled_by(t, i, h));
+}
+
+/**
+ * vci_segments_unsettle() - nothing is settled before the next checkpoint
+ * @t: table
+ */
+void vci_segments_unsettle(struct vci_segments *t)
+{
+	u32 i;
+
+	for (i = 0; i < t->nr; i++)
+		WRITE_ONCE(t->s[i].settled, 0);
+}

@@ -24,6 +24,7 @@ enum vci_segment_life {
 struct vci_segment {
 	u64 seq;		/* first batch: the age */
 	u32 live;		/* mapped blocks */
+	u32 settled;		/* blocks that no recovery reads as batches (O12) */
 	u8 life;
 	u8 stream;		/* for which it was opened last */
 };
@@ -61,5 +62,7 @@ void vci_segments_all(struct vci_segments *t, enum vci_segment_life from,
 u32 vci_segments_drained(struct vci_segments *t, u64 before);
 void vci_segments_freeze(struct vci_segments *t);
 void vci_segments_commit(struct vci_segments *t);
+void vci_segments_settle(struct vci_segments *t, const struct vci_header *h);
+void vci_segments_unsettle(struct vci_segments *t);
 
 #endif /* VCI_SEGMENT_H */

@@ -192,3 +192,104 @@ bool vci_tickets_write_end(struct vci_tickets *t, struct vci_write *w,
 	return vci_tickets_valid(t, w->off, w->blocks, ticket) &&
 	       !has_writers(t, w->off, w->blocks);
 }
+
+/* ---- writes in place, and write-back ---- */
+
+/**
+ * vci_tickets_place_begin() - announce a write in place
+ * @t: tickets
+ * @off: first block on the backing device
+ * @blocks: how many
+ *
+ * Any context; before what is to be overwritten is looked up.  Return: false if
+ * write-back is copying there.
+ */
+bool vci_tickets_place_begin(struct vci_tickets *t, u64 off, u32 blocks)
+{
+	u64 i, first = first_slot(off), last = last_slot(off, blocks);
+	bool copying = false;
+
+	for (i = first; i <= last; i++)
+		atomic_inc(&slot(t, i)->placing);
+	/* Announced, then looked: pairs with vci_tickets_placing(). */
+	smp_mb__after_atomic();
+	for (i = first; i <= last; i++)
+		copying |= READ_ONCE(slot(t, i)->copying);
+	/* What was made clean is found clean: pairs with vci_tickets_copy_end(). */
+	smp_rmb();
+	return !copying;
+}
+
+/**
+ * vci_tickets_place_end() - the write in place is complete, or there is none
+ * @t: tickets
+ * @off: as given to vci_tickets_place_begin()
+ * @blocks: likewise
+ *
+ * Any context.
+ */
+void vci_tickets_place_end(struct vci_tickets *t, u64 off, u32 blocks)
+{
+	u64 i;
+
+	/* What was done was done before: pairs with vci_tickets_placing(). */
+	smp_mb__before_atomic();
+	for (i = first_slot(off); i <= last_slot(off, blocks); i++)
+		atomic_dec(&slot(t, i)->placing);
+}
+
+static void set_copying(struct vci_tickets *t, u64 off, u32 blocks, bool copying)
+{
+	u64 i;
+
+	for (i = first_slot(off); i <= last_slot(off, blocks); i++)
+		WRITE_ONCE(slot(t, i)->copying, copying);
+}
+
+/**
+ * vci_tickets_copy_begin() - announce that a range is going to be copied
+ * @t: tickets
+ * @off: first block on the backing device
+ * @blocks: how many
+ *
+ * By the writer.  vci_tickets_placing() must follow.
+ */
+void vci_tickets_copy_begin(struct vci_tickets *t, u64 off, u32 blocks)
+{
+	set_copying(t, off, blocks, true);
+}
+
+/**
+ * vci_tickets_placing() - may a write in place have missed vci_tickets_copy_begin()?
+ * @t: tickets
+ * @off: as given to vci_tickets_copy_begin()
+ * @blocks: likewise
+ *
+ * Return: true if one is in flight, or about to give up.
+ */
+bool vci_tickets_placing(struct vci_tickets *t, u64 off, u32 blocks)
+{
+	bool placing = false;
+	u64 i;
+
+	/* Announced, then looked: pairs with vci_tickets_place_begin(). */
+	smp_mb();
+	for (i = first_slot(off); i <= last_slot(off, blocks); i++)
+		placing |= atomic_read(&slot(t, i)->placing) != 0;
+	/* What they wrote is counted: pairs with vci_tickets_place_end(). */
+	smp_mb();
+	return placing;
+}
+
+/**
+ * vci_tickets_copy_end() - the range is clean, or stays dirty
+ * @t: tickets
+ * @off: as given to vci_tickets_copy_begin()
+ * @blocks: likewise
+ */
+void vci_tickets_copy_end(struct vci_tickets *t, u64 off, u32 blocks)
+{
+	/* Pairs with vci_tickets_place_begin(). */
+	smp_wmb();
+	set_copying(t, off, blocks, false);
+}

@@ -9,6 +9,10 @@
  *
  * Hazard kept away: a fill that read the backing device before a write to it,
  * and lands after that write.
+ *
+ * The same pieces tell writes in place and write-back of each other (O12, P3): who
+ * writes in place looks whether the range is being copied, who copies waits for those
+ * who had looked before.
  */
 #ifndef VCI_TICKET_H
 #define VCI_TICKET_H
@@ -33,6 +37,8 @@ struct vci_write {
 struct vci_ticket_slot {
 	atomic_t seq;
 	atomic_t writers;
+	atomic_t placing;	/* writes in place */
+	bool copying;		/* write-back is; by the writer */
 };
 
 struct vci_tickets {
@@ -50,5 +56,12 @@ bool vci_tickets_busy(struct vci_tickets *t, u64 off, u64 blocks);
 void vci_tickets_write_begin(struct vci_tickets *t, struct vci_write *w);
 bool vci_tickets_write_end(struct vci_tickets *t, struct vci_write *w,
 			   struct vci_ticket *ticket);
+/* Writes in place: false: it is being copied; _end must follow either way. */
+bool vci_tickets_place_begin(struct vci_tickets *t, u64 off, u32 blocks);
+void vci_tickets_place_end(struct vci_tickets *t, u64 off, u32 blocks);
+/* Write-back, of ranges that aren't wide. */
+void vci_tickets_copy_begin(struct vci_tickets *t, u64 off, u32 blocks);
+bool vci_tickets_placing(struct vci_tickets *t, u64 off, u32 blocks);
+void vci_tickets_copy_end(struct vci_tickets *t, u64 off, u32 blocks);
 
 #endif /* VCI_TICKET_H */

@@ -3,12 +3,14 @@
  * Write-back (O3): dirty extents go to the backing device, and become clean.
  *
  *	1 collect dirty extents in offset order; none where a write past the log
- *	  is in flight.  Bump the tickets of what was collected
- *	2 flush the cache device, if a batch completed that isn't durable
+ *	  is in flight.  Announce the copying, so that nobody writes there in place
+ *	  any more, and wait for those who do (O12, P3)
+ *	2 flush the cache device, if a batch or a write in place completed that isn't
+ *	  durable.  Bump the tickets of what was collected
  *	3 copy: neighbours are one write
  *	4 flush the backing device; end the tickets
  *	5 append CLEAN entries, flush the cache device
- *	6 make clean what is still mapped to the same place (O7)
+ *	6 make clean what is still mapped to the same place (O7).  Copying ends
  *
  * The writer does it, who also reclaims: nothing that was collected is
  * overwritten before 6.  From 1 to 6 the range is dirty, so writes of users go to
@@ -145,17 +147,46 @@ static int collect(struct vci_cache *c, struct vci_writeback *wb,
 	return 0;
 }
 
+/*
+ * From here on nothing of it is written in place (P3): neither before it is durable nor
+ * behind what was copied (P6).
+ */
+static void begin_copy(struct vci_cache *c)
+{
+	struct vci_wb_state *s = c->wb;
+	bool placing = false;
+	u32 i;
+
+	s->nr_copied = s->nr;
+	for (i = 0; i < s->nr; i++) {
+		s->w[i].off = s->e[i].off;
+		s->w[i].blocks = s->e[i].blocks;
+		vci_tickets_copy_begin(&c->tickets, s->w[i].off, s->w[i].blocks);
+	}
+	for (i = 0; i < s->nr; i++)
+		placing |= vci_tickets_placing(&c->tickets, s->w[i].off, s->w[i].blocks);
+	/* Who entered before may have missed it. */
+	if (placing && c->ops && c->ops->drain_readers)
+		c->ops->drain_readers(c->ctx);
+}
+
+static void end_copy(struct vci_cache *c)
+{
+	struct vci_wb_state *s = c->wb;
+	u32 i;
+
+	for (i = 0; i < s->nr_copied; i++)
+		vci_tickets_copy_end(&c->tickets, s->w[i].off, s->w[i].blocks);
+}
+
 /* From here on no fill that read the backing device before is good. */
 static void begin_tickets(struct vci_cache *c)
 {
 	struct vci_wb_state *s = c->wb;
 	u32 i;
 
-	for (i = 0; i < s->nr; i++) {
-		s->w[i].off = s->e[i].off;
-		s->w[i].blocks = s->e[i].blocks;
+	for (i = 0; i < s->nr; i++)
 		vci_tickets_write_begin(&c->tickets, &s->w[i]);
-	}
 }
 
 static void end_tickets(struct vci_cache *c)
@@ -170,7 +201,8 @@ static void end_tickets(struct vci_cache *c)
 
 static int make_durable(struct vci_cache *c)
 {
-	if (READ_ONCE(c->log.completed_seq) <= READ_ONCE(c->log.durable_seq))
+	if (READ_ONCE(c->log.completed_seq) <= READ_ONCE(c->log.durable_seq) &&
+	    (u32)atomic_read(&c->placed) == READ_ONCE(c->placed_flushed))
 		return 0;
 	return vci_cache_flush(c);
 }
@@ -397,6 +429,14 @@ static int make_clean(struct vci_cache *c, const struct vci_entry *e)
 	return r;
 }
 
+/* The log may call clean what memory doesn't: it isn't to be overwritten (P7). */
+static void keep_as_it_is(struct vci_cache *c)
+{
+	spin_lock(vci_cache_lock(c));
+	vci_segments_unsettle(&c->segments);
+	spin_unlock(vci_cache_lock(c));
+}
+
 static int clean(struct vci_cache *c)
 {
 	u32 i;
@@ -404,6 +444,8 @@ static int clean(struct vci_cache *c)
 
 	for (i = 0; !r && i < c->wb->nr; i++)
 		r = make_clean(c, &c->wb->e[i]);
+	if (r)
+		keep_as_it_is(c);
 	return r;
 }
 
@@ -416,13 +458,16 @@ static int clean(struct vci_cache *c)
  */
 int vci_wb_write(struct vci_cache *c)
 {
-	int r = 0;
+	int r;
 
 	c->wb->error = 0;
-	if (c->wb->nr)
-		r = transfer(c);
+	if (!c->wb->nr)
+		return 0;
+	begin_copy(c);
+	r = transfer(c);
 	if (!r && c->wb->nr)
 		r = clean(c);
+	end_copy(c);
 	return r;
 }
 

@@ -202,16 +202,23 @@ void model_logged(struct world *w, u64 off, u32 blocks, u32 version)
 
 		assert(n >= 0);
 		overwrite(w, &w->sectors[n], version, version, true);
+		w->sectors[n].logged_at = w->clock;
 	}
 }
 
-/* @s was overwritten by a write to the log since @began: by which first? */
+/*
+ * @s was overwritten by a write to the log since @began: by which first?  If the ring
+ * forgot, the oldest is as good.
+ */
 static bool dirty_since(struct sector *s, u32 began, u32 *i)
 {
+	if (s->logged_at <= began)
+		return false;
 	for (*i = model_oldest(s); *i < s->next_past; ++*i)
 		if (model_past(s, *i)->log && model_past(s, *i)->at > began)
 			return true;
-	return false;
+	*i = model_oldest(s);
+	return true;
 }
 
 /* As if it had come just before past(@i). */
@@ -254,6 +261,33 @@ void model_passed(struct world *w, const struct op *op, bool zero)
 		assert(n >= 0);
 		pass_sector(w, &w->sectors[n], op, zero);
 	}
+}
+
+/* A write in place is on the cache device: seen, unless it is mapped elsewhere now. */
+void model_placed(struct world *w, const struct op *op)
+{
+	u32 i, k;
+
+	model_passed(w, op, false);
+	for (i = 0; i < op->blocks; i++)
+		w->dead_places += dirty_since(&w->sectors[model_index(w, op->off + i)],
+					      op->began, &k);
+}
+
+/* It failed, so it may have reached any sector. */
+void model_place_failed(struct world *w, const struct op *op)
+{
+	u32 i, version;
+
+	w->clock++;
+	for (i = 0; i < op->blocks; i++) {
+		u64 off = op->off + i;
+
+		if (model_version_of(sim_disk_peek(&w->cache_disk, op->addr + i), off,
+				     &version) && version == op->version)
+			pass_sector(w, &w->sectors[model_index(w, off)], op, false);
+	}
+	model_ack(w, op->version);
 }
 
 /* It failed, so it may have reached any sector: only now that is known. */
@@ -408,6 +442,7 @@ void model_recovered(struct world *w, struct sector *s, const u8 *data)
 	s->version = version;
 	s->durable = 0;
 	s->next_past = 0;
+	s->logged_at = 0;
 	s->detached = false;
 }
 
@@ -424,6 +459,7 @@ void model_rebase(struct world *w)
 		s->version = version;
 		s->durable = 0;
 		s->next_past = 0;
+		s->logged_at = 0;
 		s->appended = 0;
 		s->detached = false;
 	}

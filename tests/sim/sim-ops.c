@@ -222,6 +222,55 @@ static void to_log(struct world *w, struct op *op)
 	op->queued = ++w->clock;
 }
 
+/* Into the log, or in place. */
+static void log_begin(struct world *w, struct op *op)
+{
+	op->addr = vci_place_begin(w->cache, op->off, op->blocks);
+	trace(w, "write %u of %llu+%u goes to the log, or to %llu", op->version, op->off,
+	      op->blocks, op->addr);
+	if (!op->addr) {
+		to_log(w, op);
+		return;
+	}
+	op->wait = sim_percent(&w->rng, 20) ? sim_below(&w->rng, 200) : 0;
+	op->phase = PH_PLACE;
+}
+
+static void place_failed(struct world *w, struct op *op)
+{
+	if (stopped(w))
+		return;
+	model_place_failed(w, op);
+	vci_place_end(w->cache, op->off, op->blocks, -EIO);
+	if (!vci_cache_is_stuck(w->cache))
+		violation(w, "broken: a write in place failed, and the cache isn't stuck");
+	op_failed(w, op);
+}
+
+static void place_write(struct world *w, struct op *op)
+{
+	if (user_io(w, &w->cache_disk, op->addr, op->blocks, op->data, true,
+		    op->fua ? VCI_IO_FUA : 0)) {
+		place_failed(w, op);
+		return;
+	}
+	model_placed(w, op);
+	trace(w, "write %u of %llu+%u is in place at %llu", op->version, op->off,
+	      op->blocks, op->addr);
+	op->wait = sim_percent(&w->rng, 20) ? sim_below(&w->rng, 50) : 0;
+	op->phase = PH_PLACED;
+}
+
+static void place_end(struct world *w, struct op *op)
+{
+	vci_place_end(w->cache, op->off, op->blocks, 0);
+	model_ack(w, op->version);
+	if (op->fua)
+		model_ack_fua(w, op);
+	w->writes_placed++;
+	op->kind = OP_NONE;
+}
+
 static void write_begin(struct world *w, struct op *op)
 {
 	bool write = op->kind == OP_WRITE;
@@ -241,8 +290,7 @@ static void write_begin(struct world *w, struct op *op)
 		return;
 	}
 	if (write && w->mode == MODE_WRITEBACK && !vci_cache_is_failed(w->cache)) {
-		trace(w, "write %u of %llu+%llu goes to the log", op->version, off, blocks);
-		to_log(w, op);
+		log_begin(w, op);
 		return;
 	}
 	r = vci_write_begin(w->cache, &op->w, off, blocks);
@@ -451,21 +499,34 @@ static void advance(struct world *w, struct op *op)
 	case PH_LOG:
 		stream_step(w);
 		break;
+	case PH_PLACE:
+		place_write(w, op);
+		break;
+	case PH_PLACED:
+		place_end(w, op);
+		break;
 	case PH_FLUSH:
 		flush_go_on(w, op);
 		break;
 	}
 }
 
-/* Waits for the readers of the cache device (O8). */
+/* Waits for who holds the guard: readers of the cache device (O8), writes in place. */
 void world_drain(void *ctx)
 {
 	struct world *w = ctx;
 	u32 i;
 
-	for (i = 0; i < OPS_MAX && !stopped(w); i++)
-		if (w->ops[i].kind == OP_READ && w->ops[i].phase == PH_HIT)
-			read_hit(w, &w->ops[i]);
+	for (i = 0; i < OPS_MAX && !stopped(w); i++) {
+		struct op *op = &w->ops[i];
+
+		if (op->kind == OP_READ && op->phase == PH_HIT)
+			read_hit(w, op);
+		if (op->kind == OP_WRITE && op->phase == PH_PLACE)
+			place_write(w, op);
+		if (op->kind == OP_WRITE && op->phase == PH_PLACED && !stopped(w))
+			place_end(w, op);
+	}
 }
 
 static bool finish_some(struct world *w)
@@ -622,7 +683,8 @@ void user_step(struct world *w)
 
 		if (op->busy || (op->kind == OP_NONE) == go_on)
 			continue;
-		if ((op->phase == PH_HIT || op->phase == PH_FLUSH) && op->wait) {
+		if ((op->phase == PH_HIT || op->phase == PH_FLUSH ||
+		     op->phase == PH_PLACE || op->phase == PH_PLACED) && op->wait) {
 			op->wait--;
 			continue;
 		}

@@ -90,19 +90,6 @@ static u32 events(const struct world *w)
 
 /* ---- what is at stake ---- */
 
-/* Something of an open segment is mapped. */
-static bool open_segment_lives(const struct vci_cache *c)
-{
-	u32 i, segment;
-
-	for (i = 0; i < VCI_STREAMS; i++) {
-		segment = c->log.open[i].segment;
-		if (segment != VCI_NO_SEGMENT && c->segments.s[segment].live)
-			return true;
-	}
-	return false;
-}
-
 /*
  * O1	a region is marked, or about to be: a mapping there may be wrong
  * O2	since the activation a write past the log met dirty data, or one is in
@@ -119,8 +106,7 @@ static bool open_segment_lives(const struct vci_cache *c)
  * O9	a checkpoint is under way, or nodes differ from the last one's
  * O10	the log holds batches of several activations
  * O11	this life began with what a host crash had left in a volatile cache
- * O12	something is dirty, and an open segment has data: a batch that were placed over it
- *	would overwrite it
+ * O12	something was written in place since the activation
  * O13	the last checkpoint is that of a suspend or of a clean close
  */
 static u32 stakes(const struct world *w)
@@ -146,7 +132,7 @@ static u32 stakes(const struct world *w)
 	at[O_9] = c->nodes.in_checkpoint || vci_btree_dirty_nodes(c->tree);
 	at[O_10] = c->header.nr_epochs > 1;
 	at[O_11] = now->host_crash;
-	at[O_12] = vci_cache_dirty_blocks(c) && open_segment_lives(c);
+	at[O_12] = atomic_read(&c->placed);
 	at[O_13] = now->suspended;
 	for (i = 0; i < ORDERINGS; i++)
 		mask |= (u32)at[i] << i;

@@ -75,6 +75,27 @@ static void choose_in_order(struct sim_rng *r, struct weights *wt)
 	wt->late = sim_range(r, 20, 80);
 }
 
+/* Overwrites what a checkpoint covers, while it is written back now and then. */
+static void choose_in_place(struct sim_rng *r, struct weights *wt)
+{
+	wt->read = sim_range(r, 0, 20);
+	wt->write = sim_range(r, 30, 60);
+	wt->discard = sim_percent(r, 80) ? 0 : sim_range(r, 1, 4);
+	wt->flush = sim_range(r, 0, 10);
+	wt->writer = sim_range(r, 2, 12);
+	wt->append = sim_range(r, 0, 10);
+	wt->checkpoint = sim_range(r, 10, 30);
+	wt->writeback = sim_range(r, 2, 30);
+	wt->change = sim_percent(r, 70) ? 0 : sim_range(r, 1, 10);
+	wt->modes[MODE_WRITEBACK] = 40;
+	wt->stream = sim_range(r, 30, 60);
+	wt->hook = sim_range(r, 10, 60);
+	wt->hot = sim_range(r, 60, 100);
+	wt->op_blocks = sim_percent(r, 50) ? 8 : sim_range(r, 1, 32);
+	wt->late = sim_range(r, 20, 80);
+	wt->brief = sim_range(r, 0, 10);
+}
+
 /* Flushes all the time, so that a moment too late or too early counts. */
 static void choose_flushes(struct sim_rng *r, struct weights *wt)
 {
@@ -179,6 +200,8 @@ void choose_weights(struct world *w)
 	else if (sim_percent(r, 25))
 		choose_short_lives(r, wt);
 	w->ordered = sim_percent(r, 30);
+	if (!w->ordered && sim_percent(r, 20))
+		choose_in_place(r, wt);
 	if (w->ordered && sim_percent(r, 60))
 		choose_in_order(r, wt);
 }

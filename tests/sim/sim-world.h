@@ -13,6 +13,8 @@
  * both devices, and which versions were overwritten lately, by whom:
  *
  *  - a write to the log takes effect when it is mapped;
+ *  - a write in place takes effect when it is on the cache device; but if a write to
+ *    the log was mapped since it began, it counts as overwritten by that one;
  *  - a write past the log takes effect when it is on the backing device; but if
  *    a write to the log was mapped since it began, it counts as overwritten by
  *    that one ("dirty stays on its path");
@@ -96,6 +98,7 @@ struct sector {
 	u32 next_past;
 	u32 durable;		/* older ones can't come back any more */
 	u32 appended;		/* append that mapped it as a fill, 0 none */
+	u32 logged_at;		/* time of the last write to the log */
 	bool began;		/* a write there began since a flush message did */
 	bool detached;		/* a flush message put it on the backing device */
 	struct past past[RING];
@@ -109,6 +112,8 @@ enum op_phase {
 	PH_BEGIN, PH_LOAD, PH_HIT, PH_MISS, PH_RESERVE, PH_COMMIT,
 	PH_PREPARE, PH_SUBMIT, PH_END,
 	PH_LOG,			/* waits for the stream, or is in its batch */
+	PH_PLACE,		/* may be written in place, holds the guard */
+	PH_PLACED,		/* ... and was, but nobody knows yet */
 	PH_FLUSH,
 };
 
@@ -125,9 +130,9 @@ struct op {
 	bool fua;
 	bool zeroes;		/* DISCARD: really */
 	bool busy;		/* the core is at it */
-	u32 wait;		/* HIT: a slow device */
+	u32 wait;		/* HIT, PLACE: a slow device */
 	bool submitted;
-	u64 addr;		/* HIT */
+	u64 addr;		/* HIT, PLACE */
 	bool dirty;		/* HIT */
 	bool has_ticket;
 	struct vci_ticket ticket;
@@ -247,7 +252,8 @@ struct world {
 	/* counters */
 	u64 crashes, opens, closes, ops_done, verified, hits, misses, dirty_hits;
 	u64 batches, checkpoints, evicted, moved, stale, full_appends, clones;
-	u64 writes_logged, met_dirty, written_back, messages, failed_ops, wedged;
+	u64 writes_logged, writes_placed, dead_places;
+	u64 met_dirty, written_back, messages, failed_ops, wedged;
 	struct sim_table *table;
 };
 
@@ -267,6 +273,8 @@ struct past *model_past(struct sector *s, u32 i);
 void model_begin_write(struct world *w, u64 off, u64 blocks);
 void model_logged(struct world *w, u64 off, u32 blocks, u32 version);
 void model_passed(struct world *w, const struct op *op, bool zero);
+void model_placed(struct world *w, const struct op *op);
+void model_place_failed(struct world *w, const struct op *op);
 void model_pass_failed(struct world *w, const struct op *op, bool zero);
 void model_ack(struct world *w, u32 version);
 void model_ack_fua(struct world *w, const struct op *op);

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Writes in place (O12): when there are any, what they cost, and what a crash leaves.
+ */
+#include "rig.h"
+
+static struct rig rig;
+
+static void setup(bool ordered)
+{
+	rig_init(&rig, 4096, RIG_BACKING, 128);
+	rig.ordered = ordered;
+	assert(!rig_open(&rig));
+}
+
+/* Such a write as the shell does it.  Return: 0, 1 if it must go to the log, -errno. */
+static int place(u64 off, u32 blocks, u32 value)
+{
+	u64 addr = vci_place_begin(rig.c, off, blocks);
+	int r;
+
+	if (!addr)
+		return 1;
+	memset(rig.data, value, (size_t)blocks * VCI_BLOCK_SIZE);
+	r = vci_write(&rig.cache.dev, addr, blocks, rig.data, 0);
+	vci_place_end(rig.c, off, blocks, r);
+	return r;
+}
+
+static int write_back(void)
+{
+	struct vci_writeback wb = { .max_seq = U64_MAX };
+	int r = 0;
+
+	while (!r && wb.off < RIG_BACKING)
+		r = vci_cache_writeback(rig.c, &wb, U32_MAX);
+	return r ? r : wb.error;
+}
+
+static void test_cost(void)
+{
+	u64 writes, flushes, blocks, backing;
+
+	setup(false);
+	assert(!rig_log_write(&rig, 0, 32, 1, false) && !vci_cache_checkpoint(rig.c));
+	assert(!rig_flush(&rig));
+	writes = rig.cache.writes;
+	flushes = rig.cache.flushes;
+	blocks = rig.cache.blocks_written;
+	backing = rig.backing.reads + rig.backing.writes + rig.backing.flushes;
+	is_u64(place(8, 8, 2), 0, "place:over_dirty_data");
+	is_u64(rig.cache.writes - writes, 1, "place:is_one_write");
+	is_u64(rig.cache.blocks_written - blocks, 8, "place:of_its_own_size");
+	is_u64(rig_value(&rig, 8), 2, "place:is_read_back");
+	is_u64(rig_value(&rig, 16), 1, "place:leaves_the_rest");
+	assert(!rig_flush(&rig) && !rig_flush(&rig));
+	is_u64(rig.cache.flushes - flushes, 1, "place:is_flushed_once");
+	is_u64(rig.backing.reads + rig.backing.writes + rig.backing.flushes, backing,
+	       "place:leaves_the_backing_device_alone");
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	assert(!rig_open(&rig));
+	is_u64(rig_value(&rig, 8), 2, "place:survives_a_crash");
+	is_u64(vci_cache_dirty_blocks(rig.c), 32, "place:stays_dirty");
+	rig_exit(&rig);
+}
+
+/* P2: what a recovery would read, or would map elsewhere. */
+static void test_settled(void)
+{
+	setup(false);
+	assert(!rig_log_write(&rig, 0, 8, 1, false));
+	is_u64(place(0, 8, 2), 1, "place:not_before_a_checkpoint");
+	assert(!vci_cache_checkpoint(rig.c));
+	assert(!rig_log_write(&rig, 100, 8, 1, false));
+	is_u64(place(0, 8, 3), 0, "place:behind_a_checkpoint");
+	is_u64(place(100, 8, 3), 1, "place:not_behind_it_in_the_same_segment");
+	is_u64(place(4, 8, 3), 1, "place:not_beyond_the_extent");
+	is_u64(place(200, 8, 3), 1, "place:not_where_nothing_is");
+	assert(!rig_log_write(&rig, 0, 4, 4, false));
+	is_u64(place(0, 4, 5), 1, "place:not_what_the_log_overwrote");
+	is_u64(place(4, 4, 5), 0, "place:but_what_it_left");
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	assert(!rig_open(&rig));
+	is_u64(place(4, 4, 6), 1, "place:not_after_a_crash");
+	is_u64(rig_value(&rig, 0), 4, "place:the_log_counts");
+	is_u64(rig_value(&rig, 4), 5, "place:what_was_placed_counts");
+	rig_exit(&rig);
+	setup(true);
+	assert(!rig_log_write(&rig, 0, 8, 1, false) && !vci_cache_checkpoint(rig.c));
+	is_u64(place(0, 8, 2), 1, "place:not_when_ordered");
+	rig_exit(&rig);
+}
+
+/* A segment's next life isn't settled because the one before was. */
+static void test_next_life(void)
+{
+	u32 i, placed = 0;
+
+	setup(false);
+	for (i = 0; i < 1000; i++) {
+		if (rig_log_write(&rig, 8 * (i % 20), 8, i, false) == -ENOSPC)
+			assert(!vci_cache_maintain(rig.c, false));
+		else
+			placed += !place(8 * (i % 20), 8, i + 1);
+	}
+	ok(rig.c->stats.checkpoints > 2, "place:segments_came_round");
+	is_u64(placed, 0, "place:never_what_was_logged_since");
+	rig_exit(&rig);
+}
+
+/* P3 */
+static void test_write_back(void)
+{
+	u64 addr;
+
+	setup(false);
+	assert(!rig_log_write(&rig, 0, 8, 1, false) && !vci_cache_checkpoint(rig.c));
+	addr = vci_place_begin(rig.c, 0, 8);
+	assert(addr && !rig.drained);
+	is_u64(write_back(), 0, "place:write_back_beside_it");
+	is_u64(rig.drained, 1, "place:write_back_waited");
+	vci_place_end(rig.c, 0, 8, 0);
+	is_u64(place(0, 8, 3), 1, "place:not_what_is_clean");
+	assert(!rig_log_write(&rig, 0, 8, 4, false) && !vci_cache_checkpoint(rig.c));
+	vci_tickets_copy_begin(&rig.c->tickets, 120, 16);
+	is_u64(place(0, 8, 5), 1, "place:not_what_is_copied");
+	vci_tickets_copy_end(&rig.c->tickets, 120, 16);
+	is_u64(place(0, 8, 6), 0, "place:when_it_was");
+	rig.drained = 0;
+	is_u64(write_back(), 0, "place:write_back_behind_it");
+	is_u64(rig.drained, 0, "place:nobody_to_wait_for");
+	is_u64(sim_disk_peek(&rig.backing, 0)[0], 6, "place:is_written_back");
+	rig_exit(&rig);
+}
+
+/* P6: what is copied is durable, before a record calls it clean. */
+static void test_durable(void)
+{
+	u64 flushes;
+
+	setup(false);
+	assert(!rig_log_write(&rig, 0, 8, 1, false) && !vci_cache_checkpoint(rig.c));
+	assert(!rig_flush(&rig) && !place(0, 8, 2));
+	flushes = rig.cache.flushes;
+	assert(!write_back());
+	is_u64(rig.cache.flushes - flushes, 2, "place:flushed_before_it_is_copied");
+	rig_exit(&rig);
+}
+
+static bool placed_meanwhile;
+static u32 nr_meanwhile;
+
+static void place_meanwhile(void *ctx)
+{
+	(void)ctx;
+	rig.power.in_hook_io = true;
+	if (!place(0, 8, 2))
+		placed_meanwhile = true;
+	rig.power.in_hook_io = false;
+	nr_meanwhile++;
+}
+
+/* P6: nor does anything come between the flush and the copying, or behind it. */
+static void test_meanwhile(void)
+{
+	setup(false);
+	assert(!rig_log_write(&rig, 0, 8, 1, false) && !vci_cache_checkpoint(rig.c));
+	assert(!rig_log_write(&rig, 100, 8, 1, false));
+	rig.power.hook = place_meanwhile;
+	is_u64(write_back(), 0, "place:write_back_meanwhile");
+	rig.power.hook = NULL;
+	ok(nr_meanwhile > 4, "place:tried_at_each_io");
+	ok(!placed_meanwhile, "place:not_from_the_flush_on");
+	rig_exit(&rig);
+}
+
+/* P7: the log says clean, memory says dirty. */
+static void test_called_clean(void)
+{
+	setup(false);
+	assert(!rig_log_write(&rig, 0, 64, 1, false) && !vci_cache_checkpoint(rig.c));
+	is_u64(place(0, 8, 2), 0, "place:before_it_is_called_clean");
+	vci_segments_unsettle(&rig.c->segments);
+	is_u64(place(0, 8, 3), 1, "place:not_what_may_be_called_clean");
+	assert(!vci_cache_checkpoint(rig.c));
+	is_u64(place(0, 8, 4), 0, "place:behind_the_next_checkpoint");
+	rig_exit(&rig);
+}
+
+static void test_error(void)
+{
+	setup(false);
+	assert(!rig_log_write(&rig, 0, 8, 1, false) && !vci_cache_checkpoint(rig.c));
+	rig.cache.fail_in = 1;
+	is_u64(place(0, 8, 2), (u64)-EIO, "place:error");
+	ok(vci_cache_is_failed(rig.c) && vci_cache_is_stuck(rig.c),
+	   "place:nothing_is_written_after_an_error");
+	is_u64(place(0, 8, 3), 1, "place:none_after_an_error");
+	rig_exit(&rig);
+}
+
+int main(void)
+{
+	test_cost();
+	test_settled();
+	test_next_life();
+	test_write_back();
+	test_durable();
+	test_meanwhile();
+	test_called_clean();
+	test_error();
+	return done_testing();
+}
