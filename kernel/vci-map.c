@@ -354,6 +354,34 @@ static __always_inline bool map_read_hit(struct vci_target *t, struct bio *bio,
 	return true;
 }
 
+/*
+ * Writes of what is dirty, has been for a checkpoint, and isn't being written back.
+ * True if the bio is mapped.
+ */
+static __always_inline bool map_write_in_place(struct vci_target *t, struct bio *bio,
+					       struct vci_bio *b)
+{
+	unsigned int guard;
+	u64 addr;
+
+	rcu_read_lock_sched();
+	guard = vci_guard_enter(&t->guard);
+	addr = vci_place_begin(t->cache, vci_bio_off(b), bio_sectors(bio));
+	rcu_read_unlock_sched();
+	if (!addr) {
+		vci_guard_leave(&t->guard, guard);
+		return false;
+	}
+	vci_count(t, VCI_WRITES);
+	vci_count(t, VCI_WRITE_HITS);
+	vci_count(t, VCI_WRITES_IN_PLACE);
+	b->guard = guard;
+	b->kind = VCI_BIO_PLACE;
+	bio_set_dev(bio, t->cache_bdev);
+	bio->bi_iter.bi_sector = addr;
+	return true;
+}
+
 /**
  * vci_map() - device-mapper's map: where a bio goes
  * @ti: target
@@ -371,6 +399,10 @@ int vci_map(struct dm_target *ti, struct bio *bio)
 	b->iter = bio->bi_iter;
 	if (bio_op(bio) == REQ_OP_READ && likely(bio->bi_iter.bi_size) &&
 	    likely(READ_ONCE(t->mode) != VCI_MODE_PASSTHROUGH) && map_read_hit(t, bio, b))
+		return DM_MAPIO_REMAPPED;
+	if (bio_op(bio) == REQ_OP_WRITE && likely(bio->bi_iter.bi_size) &&
+	    READ_ONCE(t->mode) == VCI_MODE_WRITEBACK && !(bio->bi_opf & REQ_PREFLUSH) &&
+	    map_write_in_place(t, bio, b))
 		return DM_MAPIO_REMAPPED;
 	return map_other(t, bio, b);
 }
@@ -408,6 +440,20 @@ static noinline int hit_failed(struct vci_target *t, struct bio *bio, struct vci
 	return DM_ENDIO_INCOMPLETE;
 }
 
+static noinline void place_failed(struct vci_target *t, struct bio *bio, struct vci_bio *b,
+				  blk_status_t *error)
+{
+	int r = 0;
+
+	/* It would have waited, which it wasn't to. */
+	if (*error != BLK_STS_AGAIN || !(bio->bi_opf & REQ_NOWAIT)) {
+		vci_count(t, VCI_CACHE_ERRORS);
+		r = blk_status_to_errno(*error);
+		*error = BLK_STS_IOERR;
+	}
+	vci_place_end(t->cache, vci_bio_off(b), bvec_iter_sectors(b->iter), r);
+}
+
 static noinline int end_other(struct vci_target *t, struct vci_bio *b, blk_status_t error)
 {
 	switch (b->kind) {
@@ -443,6 +489,14 @@ int vci_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	struct vci_target *t = ti->private;
 	struct vci_bio *b = vci_bio(bio);
 
+	if (b->kind == VCI_BIO_PLACE) {
+		if (likely(!*error))
+			vci_place_end(t->cache, vci_bio_off(b), bvec_iter_sectors(b->iter), 0);
+		else
+			place_failed(t, bio, b, error);
+		vci_guard_leave(&t->guard, b->guard);
+		return DM_ENDIO_DONE;
+	}
 	if (unlikely(b->kind != VCI_BIO_HIT))
 		return end_other(t, b, *error);
 	vci_guard_leave(&t->guard, b->guard);

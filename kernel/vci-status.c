@@ -70,6 +70,7 @@ static const struct {
 	[VCI_FIELD_FLUSH_LEFT]		= { "flush_sectors_left", ' ', false },
 	[VCI_FIELD_RECOVERED]		= { "recovered_batches", ' ', false },
 	[VCI_FIELD_TORN]		= { "torn_entries",	' ', false },
+	[VCI_FIELD_WRITES_IN_PLACE]	= { "writes_in_place",	' ', true },
 };
 
 static void collect_bios(struct vci_target *t, u64 *n)
@@ -79,6 +80,7 @@ static void collect_bios(struct vci_target *t, u64 *n)
 	n[VCI_FIELD_WRITE_HITS] = vci_counter_sum(t, VCI_WRITE_HITS);
 	n[VCI_FIELD_WRITES] = vci_counter_sum(t, VCI_WRITES);
 	n[VCI_FIELD_DISCARDS] = vci_counter_sum(t, VCI_DISCARDS);
+	n[VCI_FIELD_WRITES_IN_PLACE] = vci_counter_sum(t, VCI_WRITES_IN_PLACE);
 	n[VCI_FIELD_BYPASSED] = vci_counter_sum(t, VCI_BYPASSED);
 	n[VCI_FIELD_CACHE_ERRORS] = vci_counter_sum(t, VCI_CACHE_ERRORS);
 	n[VCI_FIELD_BACKING_ERRORS] = vci_counter_sum(t, VCI_BACKING_ERRORS);

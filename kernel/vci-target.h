@@ -39,6 +39,7 @@ enum vci_counter {
 	VCI_READ_MISSES,
 	VCI_WRITE_HITS,		/* writes that begin in cached data */
 	VCI_WRITES,
+	VCI_WRITES_IN_PLACE,	/* of them */
 	VCI_DISCARDS,
 	VCI_BYPASSED,		/* reads and writes that could not be cached */
 	VCI_CACHE_ERRORS,
@@ -82,6 +83,7 @@ enum vci_field {
 	VCI_FIELD_FLUSH_LEFT,
 	VCI_FIELD_RECOVERED,
 	VCI_FIELD_TORN,
+	VCI_FIELD_WRITES_IN_PLACE,
 	VCI_NR_FIELDS,
 };
 
@@ -130,6 +132,7 @@ enum vci_bio_kind {
 	VCI_BIO_HIT,		/* reads the cache device, holds the guard */
 	VCI_BIO_WRITE,		/* between vci_write_begin() and _end() */
 	VCI_BIO_LOG,		/* in the stream */
+	VCI_BIO_PLACE,		/* between vci_place_begin() and _end(), holds the guard */
 	VCI_BIO_FLUSH_CACHE,	/* between vci_flush_*_begin() and _end() */
 	VCI_BIO_FLUSH_BACKING,
 };
@@ -142,7 +145,7 @@ struct vci_bio {
 	bool fill;			/* ticket is valid */
 	bool dirty;			/* HIT: only the cache device has it */
 	union {
-		unsigned int guard;		/* HIT */
+		unsigned int guard;		/* HIT, PLACE */
 		struct vci_ticket ticket;	/* a miss */
 		struct vci_write write;		/* WRITE, or with a bounce bio */
 		struct vci_flush_token token;	/* FLUSH_* */

@@ -99,6 +99,44 @@ test_cost_of_a_synced_write() {
 		iflag=direct 2>/dev/null
 }
 
+# Once a checkpoint covers what is dirty, it is overwritten where it lies.
+test_cost_in_place() {
+	local i before synced=0 unsynced=0 forced=0
+
+	start_busy
+	put 4K 6000 64
+	check "suspend, which is a checkpoint" dmsetup suspend wb
+	check "resume" dmsetup resume wb
+	vci_settle wb
+	before="$(vci_stat wb writes_in_place)"
+	for i in 1 2 3 4 5 6 7 8; do
+		costs "1 8 1 0 0 0" put 4K $((6000 + 7 * i)) 1 fsync &&
+			synced=$((synced + 1))
+		costs "1 8 0 0 0 0" put 4K $((6000 + 7 * i)) 1 &&
+			unsynced=$((unsynced + 1))
+		costs "0 0 1 0 0 0" sync_device && forced=$((forced + 1))
+	done
+	check "a synced overwrite of 4 KiB of dirty data is one write of 8 sectors and one flush: $synced" \
+		test "$synced" -ge 5
+	check "one that isn't synced is one write of 8 sectors: $unsynced" \
+		test "$unsynced" -ge 5
+	check "a flush behind it is one flush of the cache device: $forced" test "$forced" -ge 5
+	is "$(($(vci_stat wb writes_in_place) - before))" 16 "counted: writes in place"
+	check "all is right" is_right
+	put 4K 6100 1
+	check "a write of what isn't dirty goes to the log" \
+		test "$(($(vci_stat wb writes_in_place) - before))" = 16
+	stop_busy
+	check "remove" vci_remove wb
+	check "vci-check finds nothing wrong" vci-check -q "$CACHE"
+	check "create again" vci_create wb "$BACKING" "$CACHE" writeback
+	check "what was written in place is there" is_right
+}
+
+sync_device() {
+	dd if=/dev/null of="$DEVICE" conv=notrunc,fsync 2>/dev/null
+}
+
 # What idle time would write back is kept by making the device busy.
 test_dirty_survives() {
 	local before n
@@ -203,9 +241,9 @@ test_status() {
 
 	fields="$(dmsetup status wb)"
 	is "$(cut -d ' ' -f 4 <<<"$fields")" writeback "status: the mode"
-	is "$(wc -w <<<"$fields")" 33 "status: as many fields as documented"
+	is "$(wc -w <<<"$fields")" 34 "status: as many fields as documented"
 	for fields in dirty_sectors written_sectors written_back_sectors batches \
-		flush_sectors_left recovered_batches torn_entries; do
+		flush_sectors_left recovered_batches torn_entries writes_in_place; do
 		check "stats: $fields" test -n "$(vci_stat wb "$fields")"
 	done
 	put 4K 100 5
