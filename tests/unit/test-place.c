@@ -4,6 +4,11 @@
  */
 #include "rig.h"
 
+/* Extents of a batch; those of two take two batches of records. */
+#define MANY	100u
+
+static_assert(2 * MANY > VCI_BATCH_ENTRIES_MAX);
+
 static struct rig rig;
 
 static void setup(bool ordered)
@@ -174,16 +179,52 @@ static void test_meanwhile(void)
 	rig_exit(&rig);
 }
 
-/* P7: the log says clean, memory says dirty. */
-static void test_called_clean(void)
+/* More than one batch of records takes. */
+static void setup_many(void)
 {
 	setup(false);
-	assert(!rig_log_write(&rig, 0, 64, 1, false) && !vci_cache_checkpoint(rig.c));
-	is_u64(place(0, 8, 2), 0, "place:before_it_is_called_clean");
-	vci_segments_unsettle(&rig.c->segments);
-	is_u64(place(0, 8, 3), 1, "place:not_what_may_be_called_clean");
+	assert(!rig_log_writes(&rig, 0, MANY, 1) &&
+	       !rig_log_writes(&rig, 1000, MANY, 1) &&
+	       !vci_cache_checkpoint(rig.c));
+}
+
+/* Records that mean nothing, until there is no room, or so many.  Returns how many. */
+static u32 fill_log(u32 max)
+{
+	const struct vci_entry e = {
+		.off = 30000, .blocks = 1, .kind = VCI_ENTRY_CLEAN,
+		.old_addr = rig.c->segments.addr,
+	};
+	static u8 unit[VCI_UNIT_SIZE];
+	u32 nr = 0;
+
+	while (nr < max && !vci_append_records(rig.c, &e, 1, unit))
+		nr++;
+	return nr;
+}
+
+/* P7: there is room for the first batch of records only: what it says isn't so. */
+static void test_called_clean(void)
+{
+	u32 room;
+
+	setup_many();
+	room = fill_log(U32_MAX);
+	rig_exit(&rig);
+	setup_many();
+	is_u64(fill_log(room - 1), room - 1, "place:the_log_is_almost_full");
+	is_u64(place(0, 1, 2), 0, "place:before_it_is_called_clean");
+	is_u64(write_back(), (u64)-ENOSPC, "place:no_room_for_all_records");
+	is_u64(vci_cache_dirty_blocks(rig.c), 2 * MANY,
+	       "place:all_stays_dirty");
+	is_u64(place(0, 1, 3), 1, "place:not_what_may_be_called_clean");
 	assert(!vci_cache_checkpoint(rig.c));
-	is_u64(place(0, 8, 4), 0, "place:behind_the_next_checkpoint");
+	is_u64(place(0, 1, 4), 0, "place:behind_the_next_checkpoint");
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	assert(!rig_open(&rig));
+	is_u64(rig_value(&rig, 0), 4, "place:and_is_found_there");
+	is_u64(vci_cache_dirty_blocks(rig.c), 2 * MANY,
+	       "place:dirty_after_a_crash");
 	rig_exit(&rig);
 }
 
