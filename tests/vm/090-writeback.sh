@@ -277,6 +277,7 @@ vci_create wb "$BACKING" "$CACHE" writeback || bail_out "cannot create"
 is "$(dmsetup table wb | cut -d ' ' -f 6-)" "1 writeback" "the table says writeback"
 test_cost_of_a_synced_write
 test_write_over_a_fill
+test_cost_in_place
 test_dirty_survives
 test_flush
 test_passthrough_reads_dirty
