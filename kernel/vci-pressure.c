@@ -14,7 +14,7 @@
 #define VCI_NODE_BYTES	2048u
 
 /* Buffers of writer and stream, at most. */
-#define VCI_BUFFER_BYTES	(6u << 20)
+#define VCI_BUFFER_BYTES	(7u << 20)
 
 /**
  * vci_mem_limit_core() - what is left for the core

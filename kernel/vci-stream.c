@@ -54,24 +54,16 @@ static void take_pending(struct vci_stream *s)
 }
 
 /*
- * What would fit into an empty batch isn't torn for the rest of this one.  Else
- * the bio goes in parts, and b->iter says what is left.
+ * True if all that was left of the bio is in the batch now.  What is too large for any
+ * goes in parts, and b->iter says what is left.
  */
-static bool is_worth_it(const struct vci_fill *f, const struct vci_bio *b)
-{
-	u32 blocks = bvec_iter_sectors(b->iter);
-
-	return !f->nr || blocks <= vci_fill_left(f) || blocks > f->room - VCI_UNIT_BLOCKS;
-}
-
-/* True if all that was left of the bio is in the batch now. */
 static bool put_bio(struct vci_fill *f, struct bio *bio)
 {
 	const struct vci_ticket none = { 0 };
 	struct vci_bio *b = vci_bio(bio);
 	int i;
 
-	if (!is_worth_it(f, b))
+	if (vci_fill_tears(f, bvec_iter_sectors(b->iter)))
 		return false;
 	while (b->iter.bi_size) {
 		i = vci_fill_reserve(f, vci_bio_off(b), bvec_iter_sectors(b->iter), &none);

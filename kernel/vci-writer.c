@@ -18,12 +18,9 @@
 
 #include "vci-writer.h"
 
-/*
- * Memory for fill buffers.  One for each stream is open, so there are rather many of half
- * the size that a batch may have: half a megabyte is a large write.
- */
+/* Memory for fill buffers.  One for each stream is open, and some wait for the thread. */
 #define VCI_FILL_BYTES		(4u << 20)
-#define VCI_FILL_BLOCKS_MAX	1024u
+#define VCI_FILL_BUFFERS_MIN	(VCI_STREAMS + 2)
 
 /* Idle work is done after a tick without I/O, or after so long anyway. */
 #define VCI_TICK_MS		1000u
@@ -33,11 +30,6 @@
 #define VCI_ROOM_WAIT_MS	100u
 
 /* ---- buffers ---- */
-
-static u32 buffer_blocks(const struct vci_cache *cache)
-{
-	return min(vci_cache_batch_blocks(cache), VCI_FILL_BLOCKS_MAX);
-}
 
 static struct vci_fill_buffer *buffer_alloc(u32 blocks, u32 align)
 {
@@ -115,13 +107,18 @@ struct vci_slot {
 	void *data;
 };
 
-static int reserve_locked(struct vci_writer *w, u64 off, u32 blocks, u8 stream,
+/* @whole: what begins here, and is better not torn. */
+static int reserve_locked(struct vci_writer *w, u64 off, u32 blocks, u32 whole, u8 stream,
 			  struct vci_slot *slot)
 {
 	const struct vci_ticket none = { 0 };
 	struct vci_fill_buffer *b = open_locked(w, stream);
 	int entry = -ENOSPC;
 
+	if (b && vci_fill_tears(&b->fill, whole)) {
+		seal_locked(w, stream);
+		b = open_locked(w, stream);
+	}
 	if (b)
 		entry = vci_fill_reserve(&b->fill, off, blocks, &none);
 	if (b && entry == -ENOSPC) {
@@ -140,14 +137,15 @@ static int reserve_locked(struct vci_writer *w, u64 off, u32 blocks, u8 stream,
 	return 0;
 }
 
-static int writer_reserve(struct vci_writer *w, u64 off, u32 blocks,
+static int writer_reserve(struct vci_writer *w, u64 off, u32 blocks, u32 whole,
 			  const struct vci_plan_piece *piece, struct vci_slot *slot)
 {
 	unsigned long flags;
 	int r;
 
 	spin_lock_irqsave(&w->lock, flags);
-	r = reserve_locked(w, off, min(blocks, VCI_ENTRY_BLOCKS_MAX), piece->stream, slot);
+	r = reserve_locked(w, off, min(blocks, VCI_ENTRY_BLOCKS_MAX), whole,
+			   piece->stream, slot);
 	if (r)
 		w->nr_dropped++;
 	else
@@ -214,7 +212,8 @@ void vci_writer_fill(struct vci_writer *w, const struct vci_plan_piece *piece,
 		struct vci_slot slot;
 		bool valid;
 
-		if (writer_reserve(w, off, end - off, piece, &slot))
+		if (writer_reserve(w, off, end - off, off == source->off ? source->blocks : 0,
+				   piece, &slot))
 			return;
 		vci_copy_from_bio(slot.data, source->bio, &from,
 				  slot.blocks * VCI_BLOCK_SIZE);
@@ -371,7 +370,7 @@ u64 vci_writer_bytes(const struct vci_writer *w)
 
 	if (!w->cache)
 		return 0;
-	one += (u64)buffer_blocks(w->cache) * VCI_BLOCK_SIZE;
+	one += (u64)vci_cache_batch_blocks(w->cache) * VCI_BLOCK_SIZE;
 	return w->nr_buffers * one;
 }
 
@@ -546,7 +545,7 @@ void vci_writer_exit(struct vci_writer *w)
  */
 int vci_writer_attach(struct vci_writer *w, struct vci_cache *cache, const char *name)
 {
-	u32 blocks = buffer_blocks(cache);
+	u32 blocks = vci_cache_batch_blocks(cache);
 	unsigned int i;
 
 	w->cache = cache;
@@ -554,7 +553,8 @@ int vci_writer_attach(struct vci_writer *w, struct vci_cache *cache, const char 
 	w->last_lazy = jiffies;
 	w->last_busy = jiffies;
 	vci_cleaner_start(w, vci_cache_header(cache)->backing_blocks);
-	w->nr_buffers = VCI_FILL_BYTES / (blocks * VCI_BLOCK_SIZE);
+	w->nr_buffers = max_t(unsigned int, VCI_FILL_BUFFERS_MIN,
+			      VCI_FILL_BYTES / (blocks * VCI_BLOCK_SIZE));
 	for (i = 0; i < w->nr_buffers; i++) {
 		struct vci_fill_buffer *b = buffer_alloc(blocks,
 							  vci_cache_batch_align(cache));

@@ -24,7 +24,7 @@ static void print_help(void)
 	       "      --type=TYPE          dynamic (a FILE stays sparse) or fixed\n"
 	       "      --uuid=UUID          of the image; never one that was used before\n"
 	       "      --label=LABEL        at most 64 bytes\n"
-	       "      --segment-size=SIZE  a power of two from 16K to 1G\n"
+	       "      --segment-size=SIZE  a multiple of 4K from 16K to 1G\n"
 	       "      --backing=DEVICE     lay out for it, and print the line for it\n"
 	       "  -f, --force              also over a known signature\n"
 	       "  -n, --dry-run            check and print, write nothing\n"
@@ -100,7 +100,7 @@ static int parse_segment(struct run *run, const char *text)
 	if (parse_size("segment-size", text, &bytes))
 		return -EINVAL;
 	if (bytes % VCI_BLOCK_SIZE || bytes / VCI_BLOCK_SIZE > VCI_SEGMENT_BLOCKS_MAX) {
-		cli_error("--segment-size: '%s' is no power of two from 16K to 1G", text);
+		cli_error("--segment-size: '%s' is no multiple of 4K from 16K to 1G", text);
 		return -EINVAL;
 	}
 	run->p.layout.segment_blocks = bytes / VCI_BLOCK_SIZE;

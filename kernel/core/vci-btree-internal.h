@@ -129,7 +129,7 @@ struct vci_btree {
 	u64 backing_blocks;
 	const u8 *quiet;	/* or NULL: vci_btree_set_quiet() */
 	u64 quiet_addr;
-	u32 quiet_log2;
+	u32 quiet_blocks;
 	u8 pad[64];		/* the lock's cache line is not theirs */
 
 	spinlock_t lock;	/* all below, and changes of the above */

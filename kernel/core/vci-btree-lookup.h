@@ -119,7 +119,8 @@ static inline bool vci_bt_quiet(const struct vci_btree *bt, const struct vci_val
 {
 	if (!bt->quiet)
 		return false;
-	return READ_ONCE(bt->quiet[(vci_val_addr(v) - bt->quiet_addr) >> bt->quiet_log2]);
+	return READ_ONCE(bt->quiet[div_u64(vci_val_addr(v) - bt->quiet_addr,
+					   bt->quiet_blocks)]);
 }
 
 /* Where all of a range lies. */

@@ -376,13 +376,13 @@ int vci_btree_lookup_touch(struct vci_btree *bt, u64 off, u32 blocks,
  * vci_btree_set_quiet() - where uses don't count
  * @bt: the tree
  * @addr: of the first segment
- * @log2: blocks of each
+ * @blocks: of each
  * @quiet: a byte for each, that may change at any time; outlives the tree
  */
-void vci_btree_set_quiet(struct vci_btree *bt, u64 addr, u32 log2, const u8 *quiet)
+void vci_btree_set_quiet(struct vci_btree *bt, u64 addr, u32 blocks, const u8 *quiet)
 {
 	bt->quiet_addr = addr;
-	bt->quiet_log2 = log2;
+	bt->quiet_blocks = blocks;
 	bt->quiet = quiet;
 }
 

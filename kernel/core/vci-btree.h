@@ -71,7 +71,7 @@ void vci_btree_destroy(struct vci_btree *bt);
  * @quiet: a byte for each segment of 2^@log2 blocks from @addr on; not 0: uses of what
  * lies there don't count.  Before anybody reads.
  */
-void vci_btree_set_quiet(struct vci_btree *bt, u64 addr, u32 log2, const u8 *quiet);
+void vci_btree_set_quiet(struct vci_btree *bt, u64 addr, u32 blocks, const u8 *quiet);
 spinlock_t *vci_btree_lock(struct vci_btree *bt);
 void vci_btree_get_stats(const struct vci_btree *bt, struct vci_btree_stats *s);
 

@@ -269,6 +269,8 @@ int vci_fill_reserve(struct vci_fill *f, u64 off, u32 blocks,
 		     const struct vci_ticket *t) __must_check;
 /* Blocks that the next entry can have at most. */
 u32 vci_fill_left(const struct vci_fill *f);
+/* Would so many blocks be torn, though an empty fill has room for them? */
+bool vci_fill_tears(const struct vci_fill *f, u32 blocks);
 void *vci_fill_data(struct vci_fill *f, int entry);
 /* Data of @entry is in the buffer (@valid), or will never come. */
 void vci_fill_commit(struct vci_fill *f, int entry, bool valid);

@@ -24,7 +24,7 @@ void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks, u32 align)
 	f->write = false;
 	f->fua = false;
 	f->size = buffer_blocks;
-	f->room = buffer_blocks - VCI_UNIT_BLOCKS;
+	f->room = buffer_blocks;
 	f->used = 0;
 	f->nr = 0;
 	f->pending = 0;
@@ -66,6 +66,12 @@ static bool overwrites(const struct vci_fill *f, u64 off, u32 blocks)
 	return false;
 }
 
+/* Behind the unit in which the header ends. */
+static u32 data_max(const struct vci_fill *f)
+{
+	return f->size - VCI_UNIT_BLOCKS;
+}
+
 /**
  * vci_fill_left() - blocks of data that a fill still takes
  * @f: fill; the caller's lock held
@@ -76,7 +82,19 @@ u32 vci_fill_left(const struct vci_fill *f)
 
 	if (f->nr == VCI_BATCH_ENTRIES_MAX || taken > f->room)
 		return 0;
-	return f->room - taken;
+	return min(f->room - taken, data_max(f) - f->used);
+}
+
+/**
+ * vci_fill_tears() - would data be torn that an empty fill has room for?
+ * @f: fill; the caller's lock held
+ * @blocks: how many
+ *
+ * What lies in one batch is read with one I/O later.
+ */
+bool vci_fill_tears(const struct vci_fill *f, u32 blocks)
+{
+	return f->nr && blocks > vci_fill_left(f) && blocks <= data_max(f);
 }
 
 /**
@@ -214,12 +232,14 @@ void vci_cache_first_uses(struct vci_cache *c, const struct vci_first_uses *firs
  * vci_cache_batch_blocks() - size of a fill's buffer
  * @c: cache
  *
- * Return: blocks: a unit in which the header ends, and a batch, which is never more
- * than a segment.
+ * Return: blocks, a unit in which the header ends included: so many that full batches
+ * leave (nearly) no rest of a segment.
  */
 u32 vci_cache_batch_blocks(const struct vci_cache *c)
 {
-	return min(VCI_BATCH_BLOCKS_MAX, c->segments.blocks + VCI_UNIT_BLOCKS);
+	u32 blocks = c->segments.blocks;
+
+	return round_down(blocks / DIV_ROUND_UP(blocks, VCI_BATCH_BLOCKS_MAX), VCI_UNIT_BLOCKS);
 }
 
 /**

@@ -276,7 +276,7 @@ static int header_check_sizes(const struct vci_header *h, struct vci_damage *dmg
 		return field_damaged(dmg, h->batch_align, VCI_UNIT_BLOCKS);
 	if (h->segment_blocks < VCI_SEGMENT_BLOCKS_MIN ||
 	    h->segment_blocks > VCI_SEGMENT_BLOCKS_MAX ||
-	    h->segment_blocks & (h->segment_blocks - 1))
+	    h->segment_blocks % VCI_UNIT_BLOCKS)
 		return field_damaged(dmg, h->segment_blocks, VCI_SEGMENT_BLOCKS_MIN);
 	if (!h->nr_segments || h->nr_segments > VCI_SEGMENTS_MAX)
 		return field_damaged(dmg, h->nr_segments, VCI_SEGMENTS_MAX);

@@ -10,7 +10,8 @@
 
 #define LAYOUT_SEGMENTS		128u	/* wanted, for small images */
 #define LAYOUT_SEGMENTS_MIN	16u	/* the log's window and queue, and some */
-#define LAYOUT_SEGMENT_LARGE	4096u	/* 2 MiB: large enough for any device */
+/* Two of the largest batches, 2 MiB of data: large enough for any device. */
+#define LAYOUT_SEGMENT_LARGE	(2 * VCI_BATCH_BLOCKS_MAX)
 #define LAYOUT_ALIGN_MAX	2048u	/* segments start on 1 MiB if they can */
 #define LAYOUT_SMALL		0x20000u	/* 64 MiB: few intent blocks */
 #define LAYOUT_NODES_SHARE	32u	/* node area: this part of the image */
@@ -57,10 +58,10 @@ static u32 layout_segment_blocks(u64 blocks)
 	u64 wanted = blocks / LAYOUT_SEGMENTS;
 	u32 size;
 
-	wanted = min_t(u64, wanted, LAYOUT_SEGMENT_LARGE);
-	size = 1u << ilog2(max_t(u64, wanted, VCI_SEGMENT_BLOCKS_MIN));
-	while (blocks >> ilog2(size) > VCI_SEGMENTS_MAX)
-		size <<= 1;
+	size = wanted < LAYOUT_SEGMENT_LARGE ?
+	       1u << ilog2(max_t(u64, wanted, VCI_SEGMENT_BLOCKS_MIN)) : LAYOUT_SEGMENT_LARGE;
+	while (div_u64(blocks, size) > VCI_SEGMENTS_MAX)
+		size = min(2 * size, VCI_SEGMENT_BLOCKS_MAX);
 	return size;
 }
 
@@ -78,10 +79,10 @@ static int layout_check(const struct vci_layout_params *p, u64 blocks,
 		*why = "the backing device is larger than 204 TiB";
 	else if (p->type != VCI_TYPE_DYNAMIC && p->type != VCI_TYPE_FIXED)
 		*why = "the type is neither dynamic nor fixed";
-	else if (size && (size & (size - 1) || size < VCI_SEGMENT_BLOCKS_MIN ||
+	else if (size && (size % VCI_UNIT_BLOCKS || size < VCI_SEGMENT_BLOCKS_MIN ||
 			  size > VCI_SEGMENT_BLOCKS_MAX))
-		*why = "the segment size is no power of two from 16 KiB to 1 GiB";
-	else if (size && blocks >> ilog2(size) > VCI_SEGMENTS_MAX)
+		*why = "the segment size is no multiple of 4 KiB from 16 KiB to 1 GiB";
+	else if (size && div_u64(blocks, size) > VCI_SEGMENTS_MAX)
 		*why = "the segment size is too small: more than 65536 segments";
 	return *why ? -EINVAL : 0;
 }
@@ -115,8 +116,8 @@ static u32 layout_nodemap_blocks(u32 node_blocks)
 
 static void layout_areas(struct vci_header *h)
 {
-	u32 align = min_t(u32, h->segment_blocks, LAYOUT_ALIGN_MAX);
-	u32 segments = h->blocks >> ilog2(h->segment_blocks);
+	u32 align = min_t(u32, 1u << ilog2(h->segment_blocks), LAYOUT_ALIGN_MAX);
+	u32 segments = div_u64(h->blocks, h->segment_blocks);
 	u32 nodes = layout_node_blocks(h);
 	u64 next = VCI_UNIT_BLOCKS;
 
@@ -163,7 +164,7 @@ int vci_layout(const struct vci_layout_params *p, struct vci_header *h,
 	layout_areas(h);
 	h->nr_segments = 0;
 	if (h->segments < end)
-		h->nr_segments = (end - h->segments) >> ilog2(h->segment_blocks);
+		h->nr_segments = div_u64(end - h->segments, h->segment_blocks);
 	if (h->nr_segments < LAYOUT_SEGMENTS_MIN) {
 		*why = "the segment size is too large: fewer than 16 segments";
 		return -EINVAL;

@@ -295,7 +295,8 @@ static_assert(sizeof(struct vci_batch_disk) == 64);
 
 #define VCI_BATCH_ENTRIES_MAX \
 	((VCI_UNIT_SIZE - sizeof(struct vci_batch_disk)) / sizeof(struct vci_entry_disk))
-#define VCI_BATCH_BLOCKS_MAX	2048u	/* 1 MiB, header included */
+/* 1 MiB of data, so that a read of it is one I/O, and a header. */
+#define VCI_BATCH_BLOCKS_MAX	(2048u + VCI_UNIT_BLOCKS)
 static_assert(VCI_BATCH_ENTRIES_MAX == 126);
 
 /* ---- shadow pages: segment table, node map, info ---------------------- */

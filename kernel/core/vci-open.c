@@ -95,7 +95,7 @@ static int load(struct vci_cache *c, const struct vci_header *h, struct vci_dama
 				    h->segment_blocks);
 	if (!r) {
 		c->segments.young_max = vci_policy_young(&c->policy, h->segment_blocks);
-		vci_btree_set_quiet(c->tree, h->segments, ilog2(h->segment_blocks),
+		vci_btree_set_quiet(c->tree, h->segments, h->segment_blocks,
 				    c->segments.quiet);
 	}
 	if (!r)

@@ -75,9 +75,9 @@ static int extent_compare(struct verify *v, const struct vci_extent *e)
 
 static void extent_count(struct verify *v, const struct vci_extent *e)
 {
-	u32 shift = ilog2(v->h->segment_blocks);
-	u64 first = (e->addr - v->h->segments) >> shift;
-	u64 last = (e->addr + e->blocks - 1 - v->h->segments) >> shift;
+	u64 at = e->addr - v->h->segments;
+	u64 first = div_u64(at, v->h->segment_blocks);
+	u64 last = div_u64(at + e->blocks - 1, v->h->segment_blocks);
 
 	v->r->nr_extents++;
 	v->r->data_blocks += e->blocks;

@@ -209,7 +209,7 @@ load common
 	status_is 1
 	says "smaller than 2 MiB"
 	truncate -s 64M image
-	unchanged_by vci-format --segment-size 48K image
+	unchanged_by vci-format --segment-size 50K image
 	status_is 1
 	says "segment size"
 	unchanged_by vci-format --segment-size 8M image

@@ -209,7 +209,7 @@ static void test_refusals(void)
 	p.layout.blocks = 6 * MIB;
 	ok(vci_format(&m.dev, &p, &h) == -EINVAL, "format:refuses_more_than_the_device");
 	p = image_params;
-	p.layout.segment_blocks = 48;
+	p.layout.segment_blocks = 44;
 	ok(vci_format(&m.dev, &p, &h) == -EINVAL, "format:refuses_an_odd_segment_size");
 	p = image_params;
 	p.layout.blocks = MIB;

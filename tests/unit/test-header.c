@@ -112,7 +112,7 @@ struct field_case {
 	x(align_odd, HDR_FIELD, EILSEQ, h->batch_align = 3)		\
 	x(segment_small, HDR_FIELD, EILSEQ, h->segment_blocks = 16)	\
 	x(segment_large, HDR_FIELD, EILSEQ, h->segment_blocks = 1u << 22) \
-	x(segment_odd, HDR_FIELD, EILSEQ, h->segment_blocks = 96)	\
+	x(segment_odd, HDR_FIELD, EILSEQ, h->segment_blocks = 100)	\
 	x(segments_none, HDR_FIELD, EILSEQ, h->nr_segments = 0)		\
 	x(segments_many, HDR_FIELD, EILSEQ, h->nr_segments = 65537)	\
 	x(region_small, HDR_FIELD, EILSEQ, h->region_blocks_log2 = 2)	\

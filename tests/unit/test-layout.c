@@ -51,7 +51,7 @@ static bool is_good(const struct vci_layout_params *p, const struct vci_header *
 	}
 	if (h->nr_segments < 16 || h->nr_segments > 65536)
 		return false;
-	if (h->segments % min(h->segment_blocks, 2048u))
+	if (h->segments % min(1u << ilog2(h->segment_blocks), 2048u))
 		return false;
 	if (p->backing_blocks && (u64)h->intent.blocks * VCI_INTENT_BITS <<
 	    h->region_blocks_log2 < p->backing_blocks)
@@ -106,7 +106,7 @@ static void test_segment_sizes(void)
 	u32 segment;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++)
-		for (segment = 1; segment; segment <<= 1) {
+		for (segment = 1; segment < 1u << 31; segment += segment < 32 ? 1 : 8 * (1 + segment / 24)) {
 			const struct vci_layout_params p = {
 				.blocks = sizes[i], .segment_blocks = segment,
 				.type = VCI_TYPE_FIXED };
@@ -132,7 +132,7 @@ static void test_defaults(void)
 {
 	static const struct choice choices[] = {
 		{ 2 * MIB, 32 }, { 16 * MIB, 256 }, { 64 * MIB, 1024 },
-		{ GIB, 4096 }, { 128 * GIB, 4096 }, { 256 * GIB, 8192 },
+		{ 256 * MIB, 4096 }, { GIB, 4112 }, { 128 * GIB, 4112 }, { 256 * GIB, 8224 },
 		{ 64 * TIB, 1u << 21 },
 	};
 	struct vci_header h;
@@ -165,7 +165,7 @@ static void test_refusals(void)
 		{ "large_backing", { GIB, VCI_BACKING_MAX + 1, 0, VCI_TYPE_FIXED, 0 } },
 		{ "type_0", { GIB, 0, 0, 0, 0 } },
 		{ "type_3", { GIB, 0, 0, 3, 0 } },
-		{ "odd_segment", { GIB, 0, 3000, VCI_TYPE_FIXED, 0 } },
+		{ "odd_segment", { GIB, 0, 3001, VCI_TYPE_FIXED, 0 } },
 		{ "small_segment", { GIB, 0, 16, VCI_TYPE_FIXED, 0 } },
 		{ "large_segment", { GIB, 0, 1u << 22, VCI_TYPE_FIXED, 0 } },
 		{ "many_segments", { TIB, 0, 32, VCI_TYPE_FIXED, 0 } },
