@@ -117,6 +117,7 @@ static __always_inline bool vci_bt_try_reach(const struct vci_btree *bt, u32 win
 /* Where all of a range lies. */
 struct vci_hit {
 	u64 addr;		/* 0: that can't be said at once */
+	u32 blocks;		/* of the extent, from there on */
 	u8 flags;
 };
 
@@ -147,6 +148,7 @@ static __always_inline struct vci_hit vci_bt_hit(struct vci_btree *bt, u64 off, 
 	if (unlikely(!v.heat))
 		WRITE_ONCE(leaf->val[i].heat, 1);
 	hit.addr = vci_val_addr(&v) + skip;
+	hit.blocks = v.blocks - skip;
 	hit.flags = vci_val_flags(&v);
 	return hit;
 }
