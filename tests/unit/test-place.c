@@ -205,6 +205,29 @@ static u32 fill_log(u32 max)
 	return nr;
 }
 
+/* What completes while a flush is under way isn't part of it. */
+static void test_flush(void)
+{
+	struct vci_flush_token t, next;
+
+	setup(false);
+	assert(!rig_log_write(&rig, 0, 8, 1, false) && !vci_cache_checkpoint(rig.c));
+	assert(!rig_flush(&rig) && !place(0, 8, 2));
+	ok(vci_flush_cache_begin(rig.c, &t), "place:is_to_be_flushed");
+	assert(!vci_flush(&rig.cache.dev) && !place(0, 8, 3));
+	vci_flush_cache_end(rig.c, &t);
+	ok(vci_flush_cache_begin(rig.c, &next), "place:during_a_flush_is_not_part_of_it");
+	assert(!rig_flush(&rig));
+	ok(!vci_flush_cache_begin(rig.c, &next), "place:nothing_to_flush_then");
+	placed_meanwhile = false;
+	rig.power.hook = place_meanwhile;
+	assert(!vci_cache_flush(rig.c));
+	rig.power.hook = NULL;
+	ok(placed_meanwhile, "place:during_a_flush_of_the_core");
+	ok(vci_flush_cache_begin(rig.c, &next), "place:nor_part_of_that");
+	rig_exit(&rig);
+}
+
 /* P7: there is room for the first batch of records only: what it says isn't so. */
 static void test_called_clean(void)
 {
@@ -250,6 +273,7 @@ int main(void)
 	test_write_back();
 	test_durable();
 	test_meanwhile();
+	test_flush();
 	test_called_clean();
 	test_error();
 	return done_testing();

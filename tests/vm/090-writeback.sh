@@ -262,6 +262,7 @@ dd if="$MODEL" of="$BACKING" bs=1M oflag=direct 2>/dev/null
 vci_create wb "$BACKING" "$CACHE" writeback || bail_out "cannot create"
 is "$(dmsetup table wb | cut -d ' ' -f 6-)" "1 writeback" "the table says writeback"
 test_cost_of_a_synced_write
+test_cost_in_place
 test_dirty_survives
 test_flush
 test_passthrough_reads_dirty
