@@ -187,6 +187,7 @@ struct vci_fill {
 	u8 stream;		/* enum vci_log_stream: where it goes */
 	bool write;		/* users' writes, dirty; tickets don't count */
 	bool fua;		/* durable when it completes */
+	bool apart;		/* data is written before the header, by itself */
 	u32 capacity;		/* blocks of data that fit */
 	u32 used;
 	u32 nr;
@@ -227,6 +228,10 @@ int vci_cache_append(struct vci_cache *c, struct vci_fill *f) __must_check;
  *	vci_append_map		-EAGAIN: vci_append_map_sleep
  *	(acknowledge)
  *	vci_append_leave
+ *
+ * With @apart set nothing need be copied to the buffer.  The data of entry e is written
+ * to a->addr + e->data_block first, with FUA; and only when all that is complete the
+ * header's unit to a->addr, with a->flags.
  */
 struct vci_append {
 	u64 addr;

@@ -21,6 +21,7 @@ void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks)
 	f->stream = 0;
 	f->write = false;
 	f->fua = false;
+	f->apart = false;
 	f->capacity = buffer_blocks - VCI_UNIT_BLOCKS;
 	f->used = 0;
 	f->nr = 0;

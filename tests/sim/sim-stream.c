@@ -112,6 +112,9 @@ static void build(struct world *w)
 	st->fill.stream = sim_below(&w->rng, w->weights.streams);
 	st->fill.write = true;
 	st->fill.fua = false;
+	/* As on a device without a volatile cache, or as if it had none. */
+	st->fill.apart = !w->ordered && sim_percent(&w->rng, w->weights.apart);
+	st->data_written = 0;
 	while ((op = oldest_queued(w, taken))) {
 		taken[op - w->ops] = true;
 		if (!take(w, op) || sim_percent(&w->rng, 20))
@@ -130,7 +133,7 @@ static void begin(struct world *w)
 	trace(w, "batch of %u writes: %d, seq %llu at %llu+%u, flags %u", st->fill.nr, r,
 	      st->a.info.seq, st->a.addr, st->a.blocks, st->a.flags);
 	st->wait = sim_percent(&w->rng, 20) ? sim_below(&w->rng, 60) : 0;
-	st->phase = ST_WRITE;
+	st->phase = st->fill.apart ? ST_DATA : ST_WRITE;
 	if (r == -EAGAIN) {
 		st->phase = ST_PREPARE;
 	} else if (r == -ENOSPC) {
@@ -165,6 +168,31 @@ static bool prepare(struct world *w)
 	return true;
 }
 
+static void submit_failed(struct world *w, int r)
+{
+	vci_append_failed(w->cache, &w->stream.a, r);
+	if (!vci_cache_is_stuck(w->cache))
+		violation(w, "broken: a write to the log failed, and the cache isn't stuck");
+	fail_batch(w);
+}
+
+/* The data of one entry: the header is written when there is no more. */
+static void submit_data(struct world *w)
+{
+	struct stream *st = &w->stream;
+	const struct vci_fill_entry *e = &st->fill.e[st->data_written];
+	int r = user_io(w, &w->cache_disk, st->a.addr + e->data_block, e->blocks,
+			st->fill.buffer + (size_t)e->data_block * VCI_BLOCK_SIZE, true,
+			VCI_IO_FUA);
+
+	if (stopped(w))
+		return;
+	if (r)
+		submit_failed(w, r);
+	else if (++st->data_written == st->fill.nr)
+		st->phase = ST_WRITE;
+}
+
 static void submit(struct world *w)
 {
 	struct stream *st = &w->stream;
@@ -176,17 +204,14 @@ static void submit(struct world *w)
 	}
 	if (st->fail_in && !--st->fail_in)
 		w->cache_disk.fail_in = 1;
-	r = user_io(w, &w->cache_disk, st->a.addr, st->a.blocks, st->fill.buffer, true,
+	r = user_io(w, &w->cache_disk, st->a.addr,
+		    st->fill.apart ? VCI_UNIT_BLOCKS : st->a.blocks, st->fill.buffer, true,
 		    st->a.flags);
 	if (stopped(w))
 		return;
 	st->phase = ST_MAP;
-	if (!r)
-		return;
-	vci_append_failed(w->cache, &st->a, r);
-	if (!vci_cache_is_stuck(w->cache))
-		violation(w, "broken: a write to the log failed, and the cache isn't stuck");
-	fail_batch(w);
+	if (r)
+		submit_failed(w, r);
 }
 
 /* What the core has mapped takes effect in the model. */
@@ -213,6 +238,7 @@ static void mapped(struct world *w)
 	if (st->fill.nr > 1)
 		w->now.several_seq = st->a.info.seq;
 	w->writes_logged += st->fill.nr;
+	w->writes_apart += st->fill.apart ? st->fill.nr : 0;
 	st->phase = ST_ACK;
 	/* The gate may be left before the users are told, or behind that. */
 	if (sim_below(&w->rng, 2)) {
@@ -288,6 +314,9 @@ bool stream_step(struct world *w)
 		break;
 	case ST_PREPARE:
 		return prepare(w);
+	case ST_DATA:
+		submit_data(w);
+		break;
 	case ST_WRITE:
 		submit(w);
 		break;
