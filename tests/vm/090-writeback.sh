@@ -126,7 +126,7 @@ test_cost_in_place() {
 	put 4K 6100 1
 	check "a write of what isn't dirty goes to the log" \
 		test "$(($(vci_stat wb writes_in_place) - before))" = 16
-	stop_busy
+	stop_reads
 	check "remove" vci_remove wb
 	check "vci-check finds nothing wrong" vci-check -q "$CACHE"
 	check "create again" vci_create wb "$BACKING" "$CACHE" writeback
