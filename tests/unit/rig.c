@@ -242,6 +242,16 @@ int rig_flush(struct rig *rig)
 	return r;
 }
 
+int rig_write_back(struct rig *rig)
+{
+	struct vci_writeback wb = { .max_seq = U64_MAX };
+	int r = 0;
+
+	while (!r && wb.off < RIG_BACKING)
+		r = vci_cache_writeback(rig->c, &wb, U32_MAX);
+	return r ? r : wb.error;
+}
+
 int rig_cached(struct rig *rig, u64 off, u32 blocks)
 {
 	u64 end = off + blocks;

@@ -52,6 +52,8 @@ int rig_log_writes(struct rig *rig, u64 off, u32 nr, u32 value);
 int rig_value(struct rig *rig, u64 off);
 /* What a user's FLUSH does. */
 int rig_flush(struct rig *rig);
+/* All that is dirty goes to the backing device; else an error of it or the cache. */
+int rig_write_back(struct rig *rig);
 /* Blocks of the range that are mapped, with the right data; -1: wrong data. */
 int rig_cached(struct rig *rig, u64 off, u32 blocks);
 /* Findings of vci_verify(), or an error. */

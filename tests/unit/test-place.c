@@ -32,16 +32,6 @@ static int place(u64 off, u32 blocks, u32 value)
 	return r;
 }
 
-static int write_back(void)
-{
-	struct vci_writeback wb = { .max_seq = U64_MAX };
-	int r = 0;
-
-	while (!r && wb.off < RIG_BACKING)
-		r = vci_cache_writeback(rig.c, &wb, U32_MAX);
-	return r ? r : wb.error;
-}
-
 static void test_cost(void)
 {
 	u64 writes, flushes, blocks, backing;
@@ -122,7 +112,7 @@ static void test_write_back(void)
 	assert(!rig_log_write(&rig, 0, 8, 1, false) && !vci_cache_checkpoint(rig.c));
 	addr = vci_place_begin(rig.c, 0, 8);
 	assert(addr && !rig.drained);
-	is_u64(write_back(), 0, "place:write_back_beside_it");
+	is_u64(rig_write_back(&rig), 0, "place:write_back_beside_it");
 	is_u64(rig.drained, 1, "place:write_back_waited");
 	vci_place_end(rig.c, 0, 8, 0);
 	is_u64(place(0, 8, 3), 1, "place:not_what_is_clean");
@@ -132,7 +122,7 @@ static void test_write_back(void)
 	vci_tickets_copy_end(&rig.c->tickets, 120, 16);
 	is_u64(place(0, 8, 6), 0, "place:when_it_was");
 	rig.drained = 0;
-	is_u64(write_back(), 0, "place:write_back_behind_it");
+	is_u64(rig_write_back(&rig), 0, "place:write_back_behind_it");
 	is_u64(rig.drained, 0, "place:nobody_to_wait_for");
 	is_u64(sim_disk_peek(&rig.backing, 0)[0], 6, "place:is_written_back");
 	rig_exit(&rig);
@@ -147,7 +137,7 @@ static void test_durable(void)
 	assert(!rig_log_write(&rig, 0, 8, 1, false) && !vci_cache_checkpoint(rig.c));
 	assert(!rig_flush(&rig) && !place(0, 8, 2));
 	flushes = rig.cache.flushes;
-	assert(!write_back());
+	assert(!rig_write_back(&rig));
 	is_u64(rig.cache.flushes - flushes, 2, "place:flushed_before_it_is_copied");
 	rig_exit(&rig);
 }
@@ -172,7 +162,7 @@ static void test_meanwhile(void)
 	assert(!rig_log_write(&rig, 0, 8, 1, false) && !vci_cache_checkpoint(rig.c));
 	assert(!rig_log_write(&rig, 100, 8, 1, false));
 	rig.power.hook = place_meanwhile;
-	is_u64(write_back(), 0, "place:write_back_meanwhile");
+	is_u64(rig_write_back(&rig), 0, "place:write_back_meanwhile");
 	rig.power.hook = NULL;
 	ok(nr_meanwhile > 4, "place:tried_at_each_io");
 	ok(!placed_meanwhile, "place:not_from_the_flush_on");
@@ -237,7 +227,7 @@ static void test_called_clean(void)
 	setup_many();
 	is_u64(fill_log(room - 1), room - 1, "place:the_log_is_almost_full");
 	is_u64(place(0, 1, 2), 0, "place:before_it_is_called_clean");
-	is_u64(write_back(), (u64)-ENOSPC, "place:no_room_for_all_records");
+	is_u64(rig_write_back(&rig), (u64)-ENOSPC, "place:no_room_for_all_records");
 	is_u64(vci_cache_dirty_blocks(rig.c), 2 * MANY,
 	       "place:all_stays_dirty");
 	is_u64(place(0, 1, 3), 1, "place:not_what_may_be_called_clean");

@@ -22,16 +22,6 @@ static int backing_value(u64 off)
 	return sim_disk_peek(&rig.backing, off)[0];
 }
 
-static int write_back(void)
-{
-	struct vci_writeback wb = { .max_seq = U64_MAX };
-	int r = 0;
-
-	while (!r && wb.off < RIG_BACKING)
-		r = vci_cache_writeback(rig.c, &wb, U32_MAX);
-	return r ? r : wb.error;
-}
-
 /* ---- what a write costs ---- */
 
 static void test_cost(void)
@@ -104,7 +94,7 @@ static void test_write_back(void)
 	assert(!rig_log_write(&rig, 900, 100, 3, false));
 	rig_header(&rig, &h);
 	ok(h.flags & VCI_HDR_DIRTY, "writeback:header_says_dirty");
-	is_u64(write_back(), 0, "writeback:write_back");
+	is_u64(rig_write_back(&rig), 0, "writeback:write_back");
 	is_u64(dirty(), 0, "writeback:nothing_is_dirty_then");
 	is_u64(rig_cached(&rig, 0, 2000), 116, "writeback:all_is_clean_and_equal");
 	is_u64(rig.backing.writes, 2, "writeback:neighbours_are_one_write");
@@ -126,7 +116,7 @@ static void test_sample(void)
 {
 	setup();
 	assert(!vci_cache_checkpoint(rig.c));
-	assert(!rig_log_write(&rig, 8, 8, 1, false) && !write_back());
+	assert(!rig_log_write(&rig, 8, 8, 1, false) && !rig_write_back(&rig));
 	rig_crash(&rig, SIM_CUT_LOSE_ALL);
 	ok(!rig_open(&rig) && !rig.report.dropped_all, "writeback:sample_in_the_log");
 	assert(!vci_cache_checkpoint(rig.c));
@@ -154,10 +144,10 @@ static void test_past_the_log(void)
 	r = vci_write_begin(rig.c, &w, 200, 8);
 	if (r == -EAGAIN)
 		r = vci_write_prepare(rig.c, &w);
-	assert(!r && !rig_log_write(&rig, 200, 8, 4, false) && !write_back());
+	assert(!r && !rig_log_write(&rig, 200, 8, 4, false) && !rig_write_back(&rig));
 	is_u64(dirty(), 8, "writeback:waits_for_a_write_past_the_log");
 	vci_write_end(rig.c, &w, NULL);
-	assert(!write_back());
+	assert(!rig_write_back(&rig));
 	is_u64(dirty(), 0, "writeback:goes_on_after_it");
 	is_u64(backing_value(200), 4, "writeback:and_wins");
 	rig_exit(&rig);
@@ -186,7 +176,7 @@ static void test_full(void)
 	for (i = 2000 - 300, wrong = 0; i < 2000; i++)
 		wrong += rig_value(&rig, i * 37 % 300 * 100) != (int)(i % 255);
 	is_u64(wrong, 0, "writeback:last_values_are_read");
-	is_u64(write_back(), 0, "writeback:all_is_written_back");
+	is_u64(rig_write_back(&rig), 0, "writeback:all_is_written_back");
 	for (i = 2000 - 300, wrong = 0; i < 2000; i++)
 		wrong += backing_value(i * 37 % 300 * 100) != (int)(i % 255);
 	is_u64(wrong, 0, "writeback:backing_device_has_all");
@@ -299,7 +289,7 @@ static void test_ordered_records_torn(void)
 		bad += backing_epoch(10) < 0;
 	}
 	is_u64(bad, 0, "ordered:and_what_follows");
-	assert(!write_back());
+	assert(!rig_write_back(&rig));
 	ok(!dirty() && backing_epoch(10) == 10, "ordered:and_all_of_it");
 	rig_exit(&rig);
 }
@@ -362,11 +352,11 @@ static void test_backing_error(void)
 	rig.backing.dev.ops = &bad_ops;
 	bad_sector = 44;
 	assert(!rig_log_write(&rig, 40, 8, 1, false) && !rig_log_write(&rig, 48, 8, 2, false));
-	ok(write_back() == -EIO, "writeback:error_of_the_backing_device");
+	ok(rig_write_back(&rig) == -EIO, "writeback:error_of_the_backing_device");
 	ok(dirty() == 8 && !vci_cache_is_failed(rig.c), "writeback:stays_dirty");
 	is_u64(backing_value(48), 2, "writeback:holds_up_nobody_else");
 	rig.backing.dev.ops = good_ops;
-	ok(!write_back() && !dirty(), "writeback:is_tried_again");
+	ok(!rig_write_back(&rig) && !dirty(), "writeback:is_tried_again");
 	rig_exit(&rig);
 }
 
@@ -380,7 +370,7 @@ static void test_rot(void)
 	assert(!rig_open(&rig) && !rig_log_write(&rig, 5000, 8, 1, true));
 	assert(!vci_cache_lookup(rig.c, 5000, 8, &res));
 	rig_damage(&rig, res.e.addr, 5);
-	ok(write_back() == -EIO && dirty() == 8, "ordered:damaged_data_is_reported");
+	ok(rig_write_back(&rig) == -EIO && dirty() == 8, "ordered:damaged_data_is_reported");
 	rig_exit(&rig);
 }
 
@@ -411,7 +401,7 @@ static void test_failure_in_flight(void)
 	int i;
 
 	setup();
-	assert(!rig_log_write(&rig, 40, 8, 1, false) && !write_back() && !dirty());
+	assert(!rig_log_write(&rig, 40, 8, 1, false) && !rig_write_back(&rig) && !dirty());
 	assert(vci_append_enter(rig.c));
 	rig.fill.write = true;
 	i = vci_fill_reserve(&rig.fill, 80, 8, &none);
