@@ -123,9 +123,6 @@ void vci_memory_keep(struct vci_cache *c);
 bool vci_memory_checkpoint_due(const struct vci_cache *c);
 bool vci_memory_full(const struct vci_cache *c);
 
-/* vci-flush.c */
-void vci_flush_placed_end(struct vci_cache *c, u32 placed);
-
 /* vci-append.c */
 void vci_append_wait(struct vci_cache *c);
 int vci_append_records(struct vci_cache *c, const struct vci_entry *entries, u32 nr,

@@ -295,21 +295,17 @@ const struct vci_header *vci_cache_header(const struct vci_cache *c)
  */
 int vci_cache_flush(struct vci_cache *c)
 {
-	u32 placed = atomic_read(&c->placed);
-	struct vci_log_flush f;
+	struct vci_flush_token t;
 	int r;
 
-	spin_lock(vci_cache_lock(c));
-	vci_log_flush_begin(&c->log, &f);
-	spin_unlock(vci_cache_lock(c));
+	vci_flush_cache_begin(c, &t);
 	r = vci_flush(c->dev);
 	if (r) {
 		vci_cache_fail(c, r);
 		return r;
 	}
+	vci_flush_cache_end(c, &t);
 	spin_lock(vci_cache_lock(c));
-	vci_log_flush_end(&c->log, &f);
-	vci_flush_placed_end(c, placed);
 	c->stats.flushes++;
 	spin_unlock(vci_cache_lock(c));
 	return 0;

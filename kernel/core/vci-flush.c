@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Flushes of users: which devices must be flushed, and what that made durable.
+ * Flushes: which devices must be flushed, and what that made durable.
  *
  * Each device has a count of what completed and one of what is durable.  The
  * second follows the first only when a flush has completed that began after: a
@@ -35,18 +35,6 @@ static void note_flushed(u32 *flushed, u32 to)
 }
 
 /**
- * vci_flush_placed_end() - writes in place are durable
- * @c: cache
- * @placed: how many were complete before a flush that succeeded
- *
- * Any context.
- */
-void vci_flush_placed_end(struct vci_cache *c, u32 placed)
-{
-	note_flushed(&c->placed_flushed, placed);
-}
-
-/**
  * vci_flush_cache_end() - a flush of the cache device succeeded
  * @c: cache
  * @t: from vci_flush_cache_begin(), before the flush was submitted
@@ -58,7 +46,7 @@ void vci_flush_cache_end(struct vci_cache *c, const struct vci_flush_token *t)
 	struct vci_log_flush f = { .seq = t->seq, .named = t->named };
 
 	vci_log_flush_end(&c->log, &f);
-	vci_flush_placed_end(c, t->written);
+	note_flushed(&c->placed_flushed, t->written);
 }
 
 /**
