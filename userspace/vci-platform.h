@@ -28,6 +28,7 @@ typedef unsigned long long u64;
 typedef int32_t s32;
 typedef long long s64;
 typedef unsigned int gfp_t;
+#define U16_MAX		UINT16_MAX
 #define U32_MAX		UINT32_MAX
 #define U64_MAX		UINT64_MAX
 
@@ -68,6 +69,7 @@ typedef u64 __bitwise __le64;
 				   (void)(&_a == &_b); _a > _b ? _a : _b; })
 #define min_t(t, a, b)		({ t _a = (a); t _b = (b); _a < _b ? _a : _b; })
 #define max_t(t, a, b)		({ t _a = (a); t _b = (b); _a > _b ? _a : _b; })
+#define clamp_t(t, v, a, b)	min_t(t, max_t(t, v, a), b)
 #define swap(a, b)		({ __typeof__(a) _t = (a); (a) = (b); (b) = _t; })
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
@@ -153,6 +155,8 @@ typedef struct { bool held; } spinlock_t;
 #define spin_lock_init(l)	((l)->held = false)
 #define spin_lock(l)		do { assert(!(l)->held); (l)->held = true; } while (0)
 #define spin_unlock(l)		do { assert((l)->held); (l)->held = false; } while (0)
+#define spin_lock_irqsave(l, f)	do { (f) = 0; spin_lock(l); } while (0)
+#define spin_unlock_irqrestore(l, f) do { (void)(f); spin_unlock(l); } while (0)
 #define lockdep_assert_held(l)	assert((l)->held)
 #define lockdep_is_held(l)	((l)->held)
 #define cond_resched()		do { } while (0)

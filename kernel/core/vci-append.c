@@ -129,6 +129,13 @@ static int reserve_sleep(struct vci_cache *c, u32 stream, u32 blocks, u32 keep,
 	}
 }
 
+/* Data that is new to the cache: the policy's time goes on. */
+static void note_new(struct vci_cache *c, u32 blocks)
+{
+	c->segments.clock += blocks;
+	vci_policy_filled(&c->policy, blocks);
+}
+
 static void complete_locked(struct vci_cache *c, const struct vci_append *a, bool write)
 {
 	vci_log_complete(&c->log, &a->info, write);
@@ -179,6 +186,7 @@ static u32 build_entries(struct vci_cache *c, const struct vci_fill *f)
 		e->off = fe->off;
 		e->blocks = fe->blocks;
 		e->kind = entry_kind(c, f, fe);
+		e->heat = e->kind == VCI_ENTRY_VOID ? 0 : fe->heat;
 		e->flags = f->write ? VCI_EXT_DIRTY : 0;
 		e->data_crc = vci_data_crc(f->buffer +
 					   (size_t)fe->data_block * VCI_BLOCK_SIZE,
@@ -279,6 +287,7 @@ static void note_complete(struct vci_cache *c, struct vci_fill *f, struct vci_ap
 	a->completed = true;
 	spin_lock(vci_cache_lock(c));
 	complete_locked(c, a, true);
+	note_new(c, f->used);
 	c->stats.written_blocks += f->used;
 	/* It flushed what was complete before, and is durable itself. */
 	if (a->flags & VCI_IO_PREFLUSH) {
@@ -414,14 +423,18 @@ static int append_fill(struct vci_cache *c, struct vci_fill *f)
 		c->stats.stale_fills += f->nr;
 		return 0;
 	}
-	r = reserve_sleep(c, f->stream, batch_blocks(f->used), VCI_KEEP_FILLS, &a);
+	r = reserve_sleep(c, f->stream, batch_blocks(f->used), vci_keep_fills(c), &a);
 	if (r)
 		return r;
 	seal_fill(c, f, &a);
 	r = write_batch(c, &a, f->buffer);
-	if (!r)
-		map_fill(c, f);
-	return r;
+	if (r)
+		return r;
+	map_fill(c, f);
+	spin_lock(vci_cache_lock(c));
+	note_new(c, f->used);
+	spin_unlock(vci_cache_lock(c));
+	return 0;
 }
 
 /**
@@ -435,6 +448,7 @@ static int append_fill(struct vci_cache *c, struct vci_fill *f)
  */
 int vci_cache_append(struct vci_cache *c, struct vci_fill *f)
 {
+	u8 stream;
 	int r = -EIO;
 
 	VCI_ASSERT(!f->pending && !f->write);
@@ -446,7 +460,9 @@ int vci_cache_append(struct vci_cache *c, struct vci_fill *f)
 	}
 	if (r)
 		c->stats.dropped_fills += f->nr;
-	vci_fill_init(f, f->buffer, f->capacity + VCI_UNIT_BLOCKS);
+	stream = f->stream;
+	vci_fill_init(f, f->buffer, f->size);
+	f->stream = stream;
 	return r;
 }
 
@@ -543,7 +559,7 @@ int vci_append_moves(struct vci_cache *c, u32 stream, const struct vci_entry *en
 	vci_append_wait(c);
 	if (!vci_cache_is_failed(c)) {
 		used = build_moves(c, entries, nr, buffer);
-		r = reserve_sleep(c, stream, batch_blocks(used), VCI_KEEP_FILLS, &a);
+		r = reserve_sleep(c, stream, batch_blocks(used), vci_keep_moves(c), &a);
 		if (!r) {
 			zero_padding(buffer, used);
 			a.info.nr_entries = nr;

@@ -85,19 +85,24 @@ static enum act decide(const struct edit *ed, const struct vci_val *v, u64 addr,
 	return KEEP;
 }
 
-/* Adds [@key, @key + v->blocks) to the items, or to the last one of them. */
-static void emit(struct vci_btree *bt, u32 key, struct vci_val v)
+/*
+ * Adds [@key, @key + v->blocks) to the items, or to the last one of them.  What one
+ * change maps (@set) stays one extent.
+ */
+static void emit_item(struct vci_btree *bt, u32 key, struct vci_val v, bool set)
 {
+	u32 most = set && bt->last_set ? VCI_EXTENT_BLOCKS_MAX : VCI_MERGE_BLOCKS_MAX;
 	struct vci_item *last = &bt->items[bt->nr_items];
 
+	bt->last_set = set;
 	if (bt->nr_items) {
 		last--;
 		if (last->key + last->val.blocks == key &&
 		    vci_val_addr(&last->val) + last->val.blocks == vci_val_addr(&v) &&
 		    vci_val_flags(&last->val) == vci_val_flags(&v) &&
-		    last->val.blocks + v.blocks <= VCI_EXTENT_BLOCKS_MAX) {
+		    last->val.heat == v.heat &&
+		    last->val.blocks + v.blocks <= most) {
 			last->val.blocks += v.blocks;
-			last->val.heat = max(last->val.heat, v.heat);
 			return;
 		}
 		last++;
@@ -105,6 +110,11 @@ static void emit(struct vci_btree *bt, u32 key, struct vci_val v)
 	last->key = key;
 	last->val = v;
 	bt->nr_items++;
+}
+
+static void emit(struct vci_btree *bt, u32 key, struct vci_val v)
+{
+	emit_item(bt, key, v, false);
 }
 
 static void tell(struct vci_btree *bt, void (*hook)(void *, const struct vci_extent *),
@@ -142,7 +152,7 @@ static void piece(struct vci_btree *bt, struct edit *ed, u64 off, u32 blocks,
 		return;
 	v = vci_val(ed->e->addr + distance, blocks, ed->e->flags, ed->e->heat);
 	tell(bt, bt->ops->mapped, off, &v);
-	emit(bt, key, v);
+	emit_item(bt, key, v, true);
 }
 
 /* The part of @v, an extent at @key, that begins at @from and ends at @to. */
@@ -197,6 +207,7 @@ static struct span collect(struct vci_btree *bt, struct edit *ed, u64 base,
 	unsigned int k;
 
 	bt->nr_items = 0;
+	bt->last_set = false;
 	if (s.i && leaf->key[s.i - 1] + leaf->val[s.i - 1].blocks == from) {
 		all.i--;
 		emit(bt, leaf->key[all.i], leaf->val[all.i]);

@@ -127,6 +127,9 @@ struct vci_btree {
 	u32 nr_windows;
 	seqcount_t table_seq;
 	u64 backing_blocks;
+	const u8 *quiet;	/* or NULL: vci_btree_set_quiet() */
+	u64 quiet_addr;
+	u32 quiet_log2;
 	u8 pad[64];		/* the lock's cache line is not theirs */
 
 	spinlock_t lock;	/* all below, and changes of the above */
@@ -167,6 +170,7 @@ struct vci_btree {
 	unsigned int nr_reported;
 
 	unsigned int nr_items;
+	bool last_set;		/* the last item is what the change maps */
 	struct vci_item items[VCI_ITEMS_MAX];
 	struct vci_item all[VCI_LEAF_MAX + VCI_ITEMS_MAX];
 };

@@ -114,6 +114,14 @@ static __always_inline bool vci_bt_try_reach(const struct vci_btree *bt, u32 win
 	return likely(!read_seqcount_retry(parent, parent_seq));
 }
 
+/* Do uses of what lies there not count yet? */
+static inline bool vci_bt_quiet(const struct vci_btree *bt, const struct vci_val *v)
+{
+	if (!bt->quiet)
+		return false;
+	return READ_ONCE(bt->quiet[(vci_val_addr(v) - bt->quiet_addr) >> bt->quiet_log2]);
+}
+
 /* Where all of a range lies. */
 struct vci_hit {
 	u64 addr;		/* 0: that can't be said at once */
@@ -121,8 +129,9 @@ struct vci_hit {
 };
 
 /*
- * Where all of [@off, @off + @blocks) lies, if one extent has it, noting recency.
- * In an RCU read section; never waits.
+ * Where all of [@off, @off + @blocks) lies, if one extent has it, noting a use; not the
+ * first use of what was read ahead, which is to be told to the policy.  In an RCU
+ * read section; never waits.
  */
 static __always_inline struct vci_hit vci_bt_hit(struct vci_btree *bt, u64 off, u32 blocks)
 {
@@ -141,11 +150,12 @@ static __always_inline struct vci_hit vci_bt_hit(struct vci_btree *bt, u64 off, 
 	i = vci_leaf_index(leaf, key);
 	skip = key - READ_ONCE(leaf->key[i]);
 	v = leaf->val[i];
-	if (unlikely((u64)skip + blocks > v.blocks || vci_bt_changed(&r)))
+	if (unlikely((u64)skip + blocks > v.blocks || v.heat & VCI_HEAT_AHEAD ||
+		     vci_bt_changed(&r)))
 		return hit;
 	vci_bt_reference(&leaf->n);
-	if (unlikely(!v.heat))
-		WRITE_ONCE(leaf->val[i].heat, 1);
+	if (unlikely(v.heat < VCI_HEAT_USES) && !vci_bt_quiet(bt, &v))
+		WRITE_ONCE(leaf->val[i].heat, v.heat + 1);
 	hit.addr = vci_val_addr(&v) + skip;
 	hit.flags = vci_val_flags(&v);
 	return hit;

@@ -276,8 +276,14 @@ static __always_inline int find(struct vci_btree *bt, u32 window, u32 key,
 	return 0;
 }
 
+static bool counts(const struct vci_btree *bt, const struct vci_val *v)
+{
+	return vci_heat_used(v->heat) != v->heat &&
+	       (v->heat & VCI_HEAT_AHEAD || !vci_bt_quiet(bt, v));
+}
+
 /* 1 for a hole, unless its end is wanted too: that costs more. */
-static __always_inline int lookup(struct vci_btree *bt, u64 off, u32 blocks, int heat,
+static __always_inline int lookup(struct vci_btree *bt, u64 off, u32 blocks, bool touch,
 				  bool want_end, struct vci_lookup *res)
 {
 	u32 key = off & VCI_WINDOW_MASK, skip;
@@ -294,10 +300,8 @@ static __always_inline int lookup(struct vci_btree *bt, u64 off, u32 blocks, int
 		r.end = min(r.end, x.key > key ? x.key : x.next);
 		return hole(off, min(blocks, r.end - key), res);
 	}
-	if (x.v.heat < heat) {
-		x.v.heat = heat;
-		WRITE_ONCE(x.place->heat, x.v.heat);
-	}
+	if (touch && counts(bt, &x.v))
+		WRITE_ONCE(x.place->heat, vci_heat_used(x.v.heat));
 	res->mapped = true;
 	res->e.off = off;
 	res->e.addr = vci_val_addr(&x.v) + skip;
@@ -308,7 +312,7 @@ static __always_inline int lookup(struct vci_btree *bt, u64 off, u32 blocks, int
 }
 
 /* For what was a hole a moment ago. */
-static int lookup_again(struct vci_btree *bt, u64 off, u32 blocks, int heat,
+static int lookup_again(struct vci_btree *bt, u64 off, u32 blocks, bool touch,
 			struct vci_lookup *res)
 {
 	int err;
@@ -316,22 +320,22 @@ static int lookup_again(struct vci_btree *bt, u64 off, u32 blocks, int heat,
 	if (off >= bt->backing_blocks)
 		return hole(off, blocks, res);
 	rcu_read_lock();
-	err = lookup(bt, off, blocks, heat, true, res);
+	err = lookup(bt, off, blocks, touch, true, res);
 	rcu_read_unlock();
 	return err;
 }
 
 static __always_inline int lookup_first(struct vci_btree *bt, u64 off, u32 blocks,
-					int heat, struct vci_lookup *res)
+					bool touch, struct vci_lookup *res)
 {
 	int err = 1;
 
 	if (likely(off < bt->backing_blocks)) {
 		rcu_read_lock();
-		err = lookup(bt, off, blocks, heat, false, res);
+		err = lookup(bt, off, blocks, touch, false, res);
 		rcu_read_unlock();
 	}
-	return err <= 0 ? err : lookup_again(bt, off, blocks, heat, res);
+	return err <= 0 ? err : lookup_again(bt, off, blocks, touch, res);
 }
 
 /**
@@ -348,25 +352,60 @@ static __always_inline int lookup_first(struct vci_btree *bt, u64 off, u32 block
 int vci_btree_lookup(struct vci_btree *bt, u64 off, u32 blocks,
 		     struct vci_lookup *res)
 {
-	return lookup_first(bt, off, blocks, -1, res);
+	return lookup_first(bt, off, blocks, false, res);
 }
 
 /**
- * vci_btree_lookup_touch() - lookup that notes recency
+ * vci_btree_lookup_touch() - lookup that notes a use
  * @bt: the tree
  * @off: first block
  * @blocks: at least 1
- * @heat: what the extent's heat becomes, if it was less
- * @res: as for vci_btree_lookup()
+ * @res: as for vci_btree_lookup(); the heat in it is that before this use
  *
- * The heat may be lost if the extent's leaf changes or leaves memory.
+ * The use may be lost if the extent's leaf changes or leaves memory.
  *
  * Return: as vci_btree_lookup().
  */
-int vci_btree_lookup_touch(struct vci_btree *bt, u64 off, u32 blocks, u8 heat,
+int vci_btree_lookup_touch(struct vci_btree *bt, u64 off, u32 blocks,
 			   struct vci_lookup *res)
 {
-	return lookup_first(bt, off, blocks, heat, res);
+	return lookup_first(bt, off, blocks, true, res);
+}
+
+/**
+ * vci_btree_set_quiet() - where uses don't count
+ * @bt: the tree
+ * @addr: of the first segment
+ * @log2: blocks of each
+ * @quiet: a byte for each, that may change at any time; outlives the tree
+ */
+void vci_btree_set_quiet(struct vci_btree *bt, u64 addr, u32 log2, const u8 *quiet)
+{
+	bt->quiet_addr = addr;
+	bt->quiet_log2 = log2;
+	bt->quiet = quiet;
+}
+
+/**
+ * vci_btree_cool() - set the heat of what is mapped somewhere
+ * @bt: the tree
+ * @e: as a walk found it; only where it is still mapped to the same place
+ * @heat: what it becomes
+ *
+ * By a racy store, as a use: it may be lost.  Nothing happens if the leaf isn't
+ * resident.
+ */
+void vci_btree_cool(struct vci_btree *bt, const struct vci_extent *e, u8 heat)
+{
+	u32 key = e->off & VCI_WINDOW_MASK;
+	struct vci_reach r;
+	struct entry x;
+
+	rcu_read_lock();
+	if (!find(bt, e->off >> VCI_WINDOW_LOG2, key, false, &r, &x) &&
+	    key - x.key < x.v.blocks && vci_val_addr(&x.v) + (key - x.key) == e->addr)
+		WRITE_ONCE(x.place->heat, heat);
+	rcu_read_unlock();
 }
 
 /* Copies the extents of a leaf that end behind @key. */

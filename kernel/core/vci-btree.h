@@ -67,6 +67,11 @@ int vci_btree_open(struct vci_btree *bt, u64 root_addr, u64 nr_extents) __must_c
 /* Frees all memory; readers must be gone. */
 void vci_btree_destroy(struct vci_btree *bt);
 
+/*
+ * @quiet: a byte for each segment of 2^@log2 blocks from @addr on; not 0: uses of what
+ * lies there don't count.  Before anybody reads.
+ */
+void vci_btree_set_quiet(struct vci_btree *bt, u64 addr, u32 log2, const u8 *quiet);
 spinlock_t *vci_btree_lock(struct vci_btree *bt);
 void vci_btree_get_stats(const struct vci_btree *bt, struct vci_btree_stats *s);
 
@@ -86,9 +91,14 @@ struct vci_lookup {
  */
 int vci_btree_lookup(struct vci_btree *bt, u64 off, u32 blocks,
 		     struct vci_lookup *res) __must_check;
-/* As lookup, and notes recency: heat of the extent becomes at least @heat. */
-int vci_btree_lookup_touch(struct vci_btree *bt, u64 off, u32 blocks, u8 heat,
+/*
+ * As lookup, and notes a use: vci_heat_used(), unless the segment of the extent is quiet
+ * and it was asked for before; res->e.heat is that before.
+ */
+int vci_btree_lookup_touch(struct vci_btree *bt, u64 off, u32 blocks,
 			   struct vci_lookup *res) __must_check;
+/* Sets the heat where @e is still mapped, if the leaf is resident; may be lost. */
+void vci_btree_cool(struct vci_btree *bt, const struct vci_extent *e, u8 heat);
 
 /* ---- may sleep, no lock held ---- */
 

@@ -260,10 +260,16 @@ static int start_leaf(struct vci_build *b, u64 off)
 	return 0;
 }
 
+/* By uses; what was read ahead and not used comes last. */
+static u32 class_of(const struct vci_extent *e)
+{
+	return e->heat & VCI_HEAT_AHEAD ? 0 : min_t(u32, e->heat + 1, VCI_HEAT_MAX);
+}
+
 /* Links the new extent behind the last one of its class. */
 static int link_extent(struct vci_build *b, const struct vci_extent *e)
 {
-	u32 class = min_t(u32, e->heat, VCI_HEAT_MAX);
+	u32 class = class_of(e);
 	struct slot *last = &b->last[class], old = *last;
 
 	vci_node_put_extent(b->leaf->node, b->nr, e, old.addr, 0);

@@ -14,10 +14,13 @@
 #include "vci-intent.h"
 #include "vci-log.h"
 #include "vci-nodes.h"
+#include "vci-policy.h"
 #include "vci-redo.h"
 
 /* Segments that only records of write-back may take (O3). */
 #define VCI_KEEP_WRITES	2u
+/* ... that what reclaim keeps leaves to them, to make room at last. */
+#define VCI_KEEP_MOVES	2u
 /* ... and that fills leave to writes. */
 #define VCI_KEEP_FILLS	3u
 
@@ -46,6 +49,7 @@ struct vci_cache {
 	struct vci_intent intent;
 	struct vci_tickets tickets;
 	struct vci_identity identity;
+	struct vci_policy policy;
 
 	/* The gate of the log, under the lock; what it guards is its holder's. */
 	bool append_busy;
@@ -75,8 +79,23 @@ struct vci_cache {
 	struct vci_cache_stats stats;
 	bool sweeping;			/* the writer is: don't begin another one */
 	bool checkpoint_due;		/* append finds no room before one */
+	u32 checkpoint_nodes;		/* that the last one after a reclaim wrote */
 	struct vci_extent *walk;	/* VCI_LEAF_MAX of them, for the writer */
 };
+
+/*
+ * Fills leave segments to writes, and what is kept to records of write-back: if there
+ * can be any.  Clean data can always be dropped without.
+ */
+static inline u32 vci_keep_fills(const struct vci_cache *c)
+{
+	return READ_ONCE(c->may_dirty) || c->ordered ? VCI_KEEP_FILLS : 2;
+}
+
+static inline u32 vci_keep_moves(const struct vci_cache *c)
+{
+	return READ_ONCE(c->may_dirty) || c->ordered ? VCI_KEEP_MOVES : 1;
+}
 
 static inline spinlock_t *vci_cache_lock(struct vci_cache *c)
 {

@@ -134,6 +134,7 @@ void vci_cache_destroy(struct vci_cache *c)
 	vci_segments_destroy(&c->segments);
 	vci_intent_destroy(&c->intent);
 	vci_tickets_destroy(&c->tickets);
+	vci_policy_destroy(&c->policy);
 	vci_identity_destroy(&c->identity);
 	vci_wb_destroy(c);
 	kvfree(c->entries);
@@ -375,21 +376,93 @@ void vci_cache_get_stats(struct vci_cache *c, struct vci_cache_stats *s)
 
 /* ---- reads ---- */
 
+static void note_first_use(const struct vci_extent *e, struct vci_first_uses *first)
+{
+	if (!(e->heat & VCI_HEAT_AHEAD) || first->nr == VCI_FIRST_USES)
+		return;
+	first->use[first->nr].unit = e->off >> VCI_UNIT_LOG2;
+	first->use[first->nr++].bin = e->heat & VCI_HEAT_BIN;
+}
+
+static bool is_mapped(struct vci_cache *c, u64 off, u32 blocks)
+{
+	struct vci_lookup res;
+
+	for (; blocks; off += res.e.blocks, blocks -= res.e.blocks)
+		if (vci_btree_lookup(c->tree, off, blocks, &res) || !res.mapped)
+			return false;
+	return true;
+}
+
+/* Takes in what goes on where @res ends, in the image too. */
+static void extend_lookup(struct vci_cache *c, u32 blocks, struct vci_lookup *res,
+			  struct vci_first_uses *first)
+{
+	struct vci_extent *e = &res->e;
+	struct vci_lookup next;
+
+	while (e->blocks < blocks) {
+		/* A use is noted only if it is one. */
+		if (vci_btree_lookup(c->tree, e->off + e->blocks, blocks - e->blocks, &next) ||
+		    !next.mapped || next.e.addr != e->addr + e->blocks ||
+		    next.e.flags != e->flags)
+			break;
+		if (vci_btree_lookup_touch(c->tree, e->off + e->blocks, blocks - e->blocks,
+					   &next) ||
+		    !next.mapped || next.e.addr != e->addr + e->blocks ||
+		    next.e.flags != e->flags)
+			break;
+		note_first_use(&next.e, first);
+		e->blocks += next.e.blocks;
+	}
+}
+
 /**
  * vci_cache_lookup() - what the cache knows of a range, from its start
  * @c: cache
  * @off: first block on the backing device
  * @blocks: how many
- * @res: filled in
+ * @res: filled in; extents that continue each other in the image are one
  *
  * Map context.  Return: as vci_btree_lookup().
  */
 int vci_cache_lookup(struct vci_cache *c, u64 off, u32 blocks,
 		     struct vci_lookup *res)
 {
+	struct vci_first_uses first;
+	int r;
+
 	if (vci_redo_pending(&c->redo, off, blocks))
 		return -EAGAIN;
-	return vci_btree_lookup_touch(c->tree, off, blocks, 1, res);
+	r = vci_btree_lookup_touch(c->tree, off, blocks, res);
+	if (r || !res->mapped)
+		return r;
+	if (likely(res->e.blocks == blocks && !(res->e.heat & VCI_HEAT_AHEAD)))
+		return 0;
+	first.nr = 0;
+	note_first_use(&res->e, &first);
+	extend_lookup(c, blocks, res, &first);
+	if (first.nr)
+		vci_policy_first_uses(&c->policy, &first,
+				      is_mapped(c, off + res->e.blocks,
+						blocks - res->e.blocks) ? VCI_AROUND_ONE : 0);
+	return 0;
+}
+
+/**
+ * vci_cache_peek() - what the cache knows of a range, from its start, unused
+ * @c: cache
+ * @off: first block on the backing device
+ * @blocks: how many
+ * @res: filled in
+ *
+ * Any context.  Return: as vci_btree_lookup().
+ */
+int vci_cache_peek(struct vci_cache *c, u64 off, u32 blocks, struct vci_lookup *res)
+{
+	if (vci_redo_pending(&c->redo, off, blocks))
+		return -EAGAIN;
+	return vci_btree_lookup(c->tree, off, blocks, res);
 }
 
 /**
@@ -493,6 +566,8 @@ int vci_write_begin(struct vci_cache *c, struct vci_write *w, u64 off, u64 block
 
 	w->off = off;
 	w->blocks = blocks;
+	w->replaces = false;
+	w->heat = 0;
 	vci_tickets_write_begin(&c->tickets, w);
 	marked = vci_intent_begin(&c->intent, off, blocks);
 	vci_identity_wrote(&c->identity, off);
@@ -503,8 +578,25 @@ int vci_write_begin(struct vci_cache *c, struct vci_write *w, u64 off, u64 block
 	return find_mapping(c, off, blocks) ? -EAGAIN : 0;
 }
 
+/* What takes the place of something is one use hotter: for vci_plan_written(). */
+static void note_replaced(struct vci_cache *c, struct vci_write *w)
+{
+	u64 off = w->off, end = w->off + w->blocks;
+	struct vci_lookup res;
+
+	if (w->blocks > VCI_BATCH_BLOCKS_MAX)
+		return;
+	while (off < end && !vci_cache_peek(c, off, end - off, &res)) {
+		if (res.mapped) {
+			w->replaces = true;
+			w->heat = max(w->heat, vci_heat_used(vci_heat_uses(res.e.heat)));
+		}
+		off += res.e.blocks;
+	}
+}
+
 /* Marks and unmaps; -EEXIST if something is dirty. */
-static int prepare(struct vci_cache *c, const struct vci_write *w)
+static int prepare(struct vci_cache *c, struct vci_write *w)
 {
 	int r = vci_cache_find_dirty(c, w->off, w->blocks);
 
@@ -514,6 +606,7 @@ static int prepare(struct vci_cache *c, const struct vci_write *w)
 	if (r)
 		return r > 0 ? -EEXIST : r;
 	r = vci_intent_mark(&c->intent, w->off, w->blocks);
+	note_replaced(c, w);
 	return r ? r : vci_cache_unmap(c, w->off, w->blocks, true);
 }
 

@@ -17,6 +17,7 @@
 #ifndef VCI_CACHE_H
 #define VCI_CACHE_H
 
+#include "vci-around.h"
 #include "vci-btree.h"
 #include "vci-codec.h"
 #include "vci-io.h"
@@ -133,6 +134,9 @@ void vci_cache_get_stats(struct vci_cache *c, struct vci_cache_stats *s);
  */
 int vci_cache_lookup(struct vci_cache *c, u64 off, u32 blocks,
 		     struct vci_lookup *res) __must_check;
+/* As that, but nobody uses it. Any context. */
+int vci_cache_peek(struct vci_cache *c, u64 off, u32 blocks,
+		   struct vci_lookup *res) __must_check;
 /* After -EAGAIN of lookup or write_begin. May sleep. */
 int vci_cache_load(struct vci_cache *c, u64 off, u64 blocks) __must_check;
 
@@ -144,6 +148,58 @@ int vci_cache_load(struct vci_cache *c, u64 off, u64 blocks) __must_check;
 bool vci_ticket_take(struct vci_cache *c, u64 off, u32 blocks, struct vci_ticket *t);
 bool vci_ticket_valid(struct vci_cache *c, u64 off, u32 blocks,
 		      const struct vci_ticket *t);
+
+/* ---- read-around ---- */
+
+/* Units of 4 KiB beside a miss, on each side. */
+#define VCI_PLAN_UNITS		16u
+#define VCI_PLAN_SKIP		0xffu
+
+struct vci_plan_ops {
+	/* Is all of it on its way into the log?  Any context. */
+	bool (*pending)(void *ctx, u64 off, u32 blocks);
+};
+
+/* One I/O for a miss and what is read around it. */
+struct vci_plan {
+	u64 off;			/* the I/O */
+	u32 blocks;
+	u64 miss;			/* what was asked for, of it */
+	u32 miss_blocks;
+	u32 missed;			/* units of that */
+	u64 next;			/* vci_plan_next(): where it is */
+	u64 admit_unit;			/* ... first unit that @admit is about */
+	u32 admit;			/* ... bits: goes to what is kept */
+	u32 admit_nr;
+	const struct vci_plan_ops *ops;
+	void *ctx;
+	u8 bin[2][VCI_PLAN_UNITS];	/* behind, before; VCI_PLAN_SKIP: isn't stored */
+};
+
+/* A part of what was read that is worth storing. */
+struct vci_plan_piece {
+	u64 off;
+	u32 blocks;			/* at most VCI_ENTRY_BLOCKS_MAX */
+	u8 stream;
+	u8 heat;
+};
+
+/*
+ * A read misses [@off, @off + @blocks), of which nothing is dirty: the I/O for it.
+ * Alone, if @around is false.  Map context.
+ */
+void vci_plan_read(struct vci_cache *c, u64 off, u32 blocks, bool around,
+		   const struct vci_plan_ops *ops, void *ctx, struct vci_plan *plan);
+/* Back to what was asked for. */
+void vci_plan_shrink(struct vci_plan *plan);
+/* It was read: the next part to store; false: no more.  Any context. */
+bool vci_plan_next(struct vci_cache *c, struct vci_plan *plan,
+		   struct vci_plan_piece *piece);
+/* An I/O of so many blocks took so long: from the backing device, and nothing else. */
+void vci_plan_took(struct vci_cache *c, u32 blocks, u64 us);
+/* Data that was written to the backing device: how much from its start goes where. */
+void vci_plan_written(struct vci_cache *c, u64 off, u32 blocks,
+		      const struct vci_write *w, struct vci_plan_piece *piece);
 
 /* ---- writes and discards that go to the backing device ---- */
 
@@ -173,6 +229,7 @@ struct vci_fill_entry {
 	u64 off;
 	u32 blocks;
 	u32 data_block;		/* where its data lies in the buffer */
+	u8 heat;		/* that it begins with */
 	struct vci_ticket ticket;
 	bool valid;		/* false: its data never came */
 };
@@ -187,6 +244,7 @@ struct vci_fill {
 	u8 stream;		/* enum vci_log_stream: where it goes */
 	bool write;		/* users' writes, dirty; tickets don't count */
 	bool fua;		/* durable when it completes */
+	u32 size;		/* of the buffer, in blocks */
 	u32 capacity;		/* blocks of data that fit */
 	u32 used;
 	u32 nr;
@@ -198,6 +256,8 @@ struct vci_fill {
 /* Size of a fill's buffer in blocks, header unit included. */
 u32 vci_cache_batch_blocks(const struct vci_cache *c);
 void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks);
+/* An empty fill of @stream, which ends where its segment does, if that has some room. */
+void vci_fill_begin(struct vci_cache *c, struct vci_fill *f, u8 stream);
 /*
  * Reserves room for up to @blocks (at most VCI_ENTRY_BLOCKS_MAX): returns the
  * index of the entry, whose blocks say how many fit, or -ENOSPC.
@@ -207,6 +267,20 @@ int vci_fill_reserve(struct vci_fill *f, u64 off, u32 blocks,
 void *vci_fill_data(struct vci_fill *f, int entry);
 /* Data of @entry is in the buffer (@valid), or will never come. */
 void vci_fill_commit(struct vci_fill *f, int entry, bool valid);
+
+/*
+ * Where in its buffer does a fill hold what is at @off?  NULL: it doesn't.  Else *@blocks
+ * becomes how many follow, at most as many as it was; whoever wants them asks for
+ * vci_fill_fresh() when they are copied.  The shell's own lock held.
+ */
+const void *vci_fill_find(const struct vci_fill *f, u64 off, u32 *blocks, int *entry);
+/* Was nothing written there since? */
+bool vci_fill_fresh(struct vci_cache *c, const struct vci_fill *f, int entry);
+/* Somebody uses it: notes a first use.  The shell's own lock held. */
+void vci_fill_use(struct vci_fill *f, int entry, struct vci_first_uses *first);
+/* The first uses of one read; @saved: it needed no I/O of the backing device. */
+void vci_cache_first_uses(struct vci_cache *c, const struct vci_first_uses *first,
+			  bool saved);
 
 /*
  * The writer: appends a fill whose entries are all committed, as one device

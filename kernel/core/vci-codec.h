@@ -106,8 +106,32 @@ struct vci_extent {
 	u64 addr;		/* block in the image */
 	u32 blocks;
 	u8 flags;		/* VCI_EXT_* */
-	u8 heat;		/* recency, larger is hotter */
+	u8 heat;		/* see vci_heat_used() */
 };
+
+/*
+ * Heat: how often an extent was used since it was appended, up to VCI_HEAT_USES;
+ * or VCI_HEAT_AHEAD and the bin of read-around that wanted it, if it was read
+ * ahead and nobody asked for it yet (vci-around.h).
+ */
+#define VCI_HEAT_USES	3u
+#define VCI_HEAT_AHEAD	0x20u
+#define VCI_HEAT_BIN	0x0fu
+static_assert((VCI_HEAT_AHEAD | VCI_HEAT_BIN) <= VCI_HEAT_MAX);
+
+/* Uses that count: what was read ahead has none yet. */
+static inline u8 vci_heat_uses(u8 heat)
+{
+	return heat & VCI_HEAT_AHEAD ? 0 : heat;
+}
+
+/* The heat of an extent that is used now. */
+static inline u8 vci_heat_used(u8 heat)
+{
+	if (heat & VCI_HEAT_AHEAD)
+		return 1;
+	return heat < VCI_HEAT_USES ? heat + 1 : heat;
+}
 
 struct vci_child {
 	u64 off;

@@ -21,10 +21,33 @@ void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks)
 	f->stream = 0;
 	f->write = false;
 	f->fua = false;
+	f->size = buffer_blocks;
 	f->capacity = buffer_blocks - VCI_UNIT_BLOCKS;
 	f->used = 0;
 	f->nr = 0;
 	f->pending = 0;
+}
+
+/* Less than this at the end of a segment isn't worth a batch. */
+#define ROOM_MIN	(4 * VCI_UNIT_BLOCKS)
+
+/**
+ * vci_fill_begin() - an empty fill of a stream
+ * @c: cache
+ * @f: with a buffer
+ * @stream: where it will go
+ *
+ * Any context.  It takes as much as its segment has room for, as far as that is known
+ * now.
+ */
+void vci_fill_begin(struct vci_cache *c, struct vci_fill *f, u8 stream)
+{
+	u32 room = vci_log_room(&c->log, stream);
+
+	vci_fill_init(f, f->buffer, f->size);
+	f->stream = stream;
+	if (room >= ROOM_MIN && room < f->size)
+		f->capacity = room - VCI_UNIT_BLOCKS;
 }
 
 /*
@@ -67,6 +90,7 @@ int vci_fill_reserve(struct vci_fill *f, u64 off, u32 blocks,
 	e->blocks = blocks;
 	e->data_block = VCI_UNIT_BLOCKS + f->used;
 	e->ticket = *t;
+	e->heat = 0;
 	e->valid = false;
 	f->used += e->blocks;
 	f->pending++;
@@ -93,6 +117,81 @@ void vci_fill_commit(struct vci_fill *f, int entry, bool valid)
 {
 	f->e[entry].valid = valid;
 	f->pending--;
+}
+
+/**
+ * vci_fill_find() - find data that is on its way
+ * @f: fill; the caller's lock held
+ * @off: first block on the backing device
+ * @blocks: how many are wanted; becomes how many there are
+ * @entry: becomes the entry that has them
+ *
+ * The youngest entry counts.  Return: the data, or NULL.
+ */
+const void *vci_fill_find(const struct vci_fill *f, u64 off, u32 *blocks, int *entry)
+{
+	u32 i;
+
+	for (i = f->nr; i--;) {
+		const struct vci_fill_entry *e = &f->e[i];
+
+		if (!e->valid || off < e->off || off >= e->off + e->blocks)
+			continue;
+		*blocks = min_t(u64, *blocks, e->off + e->blocks - off);
+		*entry = i;
+		return f->buffer + (e->data_block + (off - e->off)) * VCI_BLOCK_SIZE;
+	}
+	return NULL;
+}
+
+/**
+ * vci_fill_fresh() - is what a fill holds still what the backing device has?
+ * @c: cache
+ * @f: fill
+ * @entry: from vci_fill_find()
+ *
+ * Any context.  Ask when the data was copied: then it was so a moment ago.
+ */
+bool vci_fill_fresh(struct vci_cache *c, const struct vci_fill *f, int entry)
+{
+	const struct vci_fill_entry *e = &f->e[entry];
+
+	return vci_tickets_valid(&c->tickets, e->off, e->blocks, &e->ticket);
+}
+
+/**
+ * vci_fill_use() - what a fill holds is used
+ * @f: fill; the caller's lock held
+ * @entry: from vci_fill_find()
+ * @first: takes the first uses of this read
+ *
+ * It doesn't count as a use, since it comes so soon, but it isn't "read ahead and not
+ * asked for" any more.
+ */
+void vci_fill_use(struct vci_fill *f, int entry, struct vci_first_uses *first)
+{
+	struct vci_fill_entry *e = &f->e[entry];
+
+	if (!(e->heat & VCI_HEAT_AHEAD) || first->nr == VCI_FIRST_USES)
+		return;
+	first->use[first->nr].unit = e->off >> VCI_UNIT_LOG2;
+	first->use[first->nr++].bin = e->heat & VCI_HEAT_BIN;
+	e->heat = 1;
+}
+
+/**
+ * vci_cache_first_uses() - a read used what was read ahead
+ * @c: cache
+ * @first: what of it; may be none
+ * @saved: and needed no I/O of the backing device
+ *
+ * Any context.
+ */
+void vci_cache_first_uses(struct vci_cache *c, const struct vci_first_uses *first,
+			  bool saved)
+{
+	if (first->nr)
+		vci_policy_first_uses(&c->policy, first, saved ? VCI_AROUND_ONE : 0);
 }
 
 /**

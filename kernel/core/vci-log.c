@@ -44,13 +44,14 @@ u32 vci_log_room(const struct vci_log *log, u32 stream)
 {
 	const struct vci_log_open *o = &log->open[stream];
 
-	return o->segment == VCI_NO_SEGMENT ? 0 : log->segments->blocks - o->used;
+	if (READ_ONCE(o->segment) == VCI_NO_SEGMENT)
+		return 0;
+	return log->segments->blocks - READ_ONCE(o->used);
 }
 
 static int open_next(struct vci_log *log, u32 stream, u32 keep)
 {
 	struct vci_log_open *o = &log->open[stream];
-	struct vci_segment *s;
 	u32 i;
 
 	vci_log_fill_queue(log);
@@ -65,12 +66,9 @@ static int open_next(struct vci_log *log, u32 stream, u32 keep)
 	log->nr_queue--;
 	memmove(log->queue, log->queue + 1, log->nr_queue * sizeof(log->queue[0]));
 	vci_log_fill_queue(log);
-	vci_segment_set(log->segments, i, VCI_LIFE_OPEN);
-	s = &log->segments->s[i];
-	VCI_ASSERT(!s->live);
-	s->seq = log->seq + 1;
-	s->stream = stream;
-	WRITE_ONCE(s->settled, 0);
+	VCI_ASSERT(!log->segments->s[i].live);
+	vci_segment_opened(log->segments, i, stream, log->seq + 1);
+	WRITE_ONCE(log->segments->s[i].settled, 0);
 	*o = (struct vci_log_open) { .segment = i, .first_seq = log->seq + 1 };
 	log->opened++;
 	return 0;

@@ -33,7 +33,8 @@ u64 vci_memory_fixed(const struct vci_cache *c)
 	return sizeof(*c) + vci_redo_bytes(&c->redo) +
 	       c->segments.nr * sizeof(*c->segments.s) +
 	       (2ull * c->segments.table.nr_pages + 4ull * c->nodes.map.nr_pages) *
-	       VCI_PAGE_PAYLOAD + VCI_TICKET_SLOTS * sizeof(*c->tickets.slots);
+	       VCI_PAGE_PAYLOAD + VCI_TICKET_SLOTS * sizeof(*c->tickets.slots) +
+	       vci_policy_bytes(&c->policy);
 }
 
 /* The smallest limit that a cache can keep. */

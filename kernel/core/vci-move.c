@@ -26,7 +26,6 @@ struct move_batch {
 
 struct vci_move {
 	struct vci_cache *c;
-	u64 left;			/* blocks that may still be appended */
 	bool full;			/* the log takes no more */
 	struct move_batch b[VCI_STREAMS];
 	struct vci_piece from[MOVE_PIECES];
@@ -35,18 +34,15 @@ struct vci_move {
 /**
  * vci_move_begin() - get ready to append again
  * @c: cache
- * @max_blocks: how much at most, headers included
  *
  * By the writer.  May sleep.  Return: NULL without memory.
  */
-struct vci_move *vci_move_begin(struct vci_cache *c, u64 max_blocks)
+struct vci_move *vci_move_begin(struct vci_cache *c)
 {
 	struct vci_move *mv = kvzalloc(sizeof(*mv), GFP_NOIO);
 
-	if (mv) {
+	if (mv)
 		mv->c = c;
-		mv->left = max_blocks;
-	}
 	return mv;
 }
 
@@ -63,20 +59,19 @@ static u32 batch_room(struct vci_cache *c, u32 stream)
 	return (room > VCI_UNIT_BLOCKS ? min(room, most) : most) - VCI_UNIT_BLOCKS;
 }
 
-/* False: no memory, or it may not grow. */
+/* False: no memory, or no room. */
 static bool begin_batch(struct vci_move *mv, u32 stream)
 {
 	struct move_batch *b = &mv->b[stream];
 	size_t size = (size_t)vci_cache_batch_blocks(mv->c) * VCI_BLOCK_SIZE;
 
-	if (mv->full || mv->left <= VCI_UNIT_BLOCKS)
+	if (mv->full)
 		return false;
 	if (!b->buffer)
 		b->buffer = kvmalloc(size, GFP_NOIO);
 	if (!b->buffer)
 		return false;
 	b->room = batch_room(mv->c, stream);
-	mv->left -= VCI_UNIT_BLOCKS;
 	return true;
 }
 
@@ -117,7 +112,7 @@ static int drop_batch(struct vci_move *mv, const struct move_batch *b)
 	return r;
 }
 
-/* Appends it, or drops what can't be read or finds no room. */
+/* Appends it, or drops what can't be read; what finds no room stays where it is. */
 static int end_batch(struct vci_move *mv, u32 stream)
 {
 	struct move_batch *b = &mv->b[stream];
@@ -129,7 +124,7 @@ static int end_batch(struct vci_move *mv, u32 stream)
 		r = vci_append_moves(mv->c, stream, b->e, b->nr, b->buffer);
 		if (r == -ENOSPC) {
 			mv->full = true;
-			r = drop_batch(mv, b);
+			r = 0;
 		}
 	}
 	b->nr = 0;
@@ -146,7 +141,7 @@ static int end_batch(struct vci_move *mv, u32 stream)
  * @stream: where to
  * @heat: that it has then
  *
- * By the writer.  May sleep.  Return: how many blocks from its start are kept, or the
+ * By the writer.  May sleep.  What finds no room stays where it is.  Return: 0, or the
  * error with which the cache failed.
  */
 int vci_move_take(struct vci_move *mv, const struct vci_extent *e, u32 stream, u8 heat)
@@ -160,7 +155,6 @@ int vci_move_take(struct vci_move *mv, const struct vci_extent *e, u32 stream, u
 			break;
 		n = min(e->blocks - done, b->room - b->used);
 		n = min(n, VCI_ENTRY_BLOCKS_MAX);
-		n = min_t(u64, n, mv->left);
 		if (n)
 			b->e[b->nr++] = (struct vci_entry) {
 				.off = e->off + done, .blocks = n,
@@ -168,7 +162,6 @@ int vci_move_take(struct vci_move *mv, const struct vci_extent *e, u32 stream, u
 				.old_addr = e->addr + done,
 			};
 		b->used += n;
-		mv->left -= n;
 		done += n;
 		if (!n || b->used == b->room || b->nr == VCI_BATCH_ENTRIES_MAX) {
 			r = end_batch(mv, stream);
@@ -176,7 +169,7 @@ int vci_move_take(struct vci_move *mv, const struct vci_extent *e, u32 stream, u
 				return r;
 		}
 	}
-	return done;
+	return 0;
 }
 
 /**

@@ -9,16 +9,13 @@
 
 struct vci_move;
 
-/*
- * Room for batches of at most @max_blocks in all, headers included.  May sleep.
- * NULL: no memory, so nothing is kept.
- */
-struct vci_move *vci_move_begin(struct vci_cache *c, u64 max_blocks);
+/* May sleep.  NULL: no memory, so nothing is kept. */
+struct vci_move *vci_move_begin(struct vci_cache *c);
 /*
  * Takes an extent, or as much from its start as there is room for; what was taken
  * before may be appended on the way.  It must be clean, and the writer must see to
- * it that its segment isn't used again.  By the writer.  May sleep.  Return: how many
- * blocks it took, or the error with which the cache failed.
+ * it that its segment isn't used again while it is mapped there.  By the writer.  May
+ * sleep.  Return: 0, or the error with which the cache failed.
  */
 int vci_move_take(struct vci_move *mv, const struct vci_extent *e, u32 stream,
 		  u8 heat) __must_check;

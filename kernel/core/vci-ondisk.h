@@ -233,6 +233,8 @@ static_assert(sizeof(struct vci_leaf_entry_disk) == 38);
 
 /* Longest extent in the tree, and longest entry of a batch. */
 #define VCI_EXTENT_BLOCKS_MAX	0xffffu
+/* Neighbours become one extent only up to this: heat is a matter of small pieces. */
+#define VCI_MERGE_BLOCKS_MAX	16u
 #define VCI_ENTRY_BLOCKS_MAX	128u
 
 /* The last 12 bytes of a node, in the slack behind its entries. */

@@ -74,6 +74,14 @@ static int load(struct vci_cache *c, const struct vci_header *h, struct vci_dama
 	if (!r)
 		r = vci_segments_load(&c->segments, c->dev, h, dmg);
 	if (!r)
+		r = vci_policy_init(&c->policy, (u64)vci_segments_good(&c->segments) *
+				    h->segment_blocks);
+	if (!r) {
+		c->segments.young_max = vci_policy_young(&c->policy, h->segment_blocks);
+		vci_btree_set_quiet(c->tree, h->segments, ilog2(h->segment_blocks),
+				    c->segments.quiet);
+	}
+	if (!r)
 		r = vci_shadow_load(&c->identity.info, c->dev, h->uuid,
 				    h->checkpoint_gen, dmg);
 	if (!r)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reclaim: emptying the oldest segments by one sweep over the tree.
+ * Reclaim: emptying segments by one sweep over the tree.
  *
  * A sweep in offset order finds everything that lies in any of the victims, so
  * no reverse map and no old batch header is needed, and the leaves it changes
@@ -8,21 +8,38 @@
  * emptied segments are free after the next checkpoint (O8): then no mapping
  * that recovery could find points into them, and readers have drained.  What is
  * dirty is written back before, or keeps its segment.  What the policy keeps is
- * appended again (vci-move.c), but not more than half of what is emptied.
+ * appended again (vci-move.c), as far as there is room for it beside the victims.
  */
 #include "vci-move.h"
-#include "vci-policy.h"
 
 /* Times an eighth of the segments is dropped: all of them, and once more. */
 #define DROPS_MAX	10
 
+/* Sweeps, if what was kept took most of what was emptied. */
+#define ROUNDS_MAX	16
+
+/* A closed segment of which no more than this lives is worth copying: 3/5. */
+#define SPARSE_NUM	3u
+#define SPARSE_DEN	5u
+
 /*
- * Segments kept free, and how many a sweep empties: 1/16 of all each.  When fills
- * still find room there is one for what is kept.
+ * How many segments a sweep empties.  A checkpoint follows each: so many that, if it
+ * writes as many nodes as the last one, they are a fifth of what is emptied; but 1/64
+ * to 1/16 of all.
  */
+static u32 step(const struct vci_cache *c)
+{
+	u64 nodes = (u64)c->checkpoint_nodes * VCI_NODE_BLOCKS * 5;
+	u32 all = vci_segments_good(&c->segments);
+
+	return clamp_t(u64, div_u64(nodes, c->segments.blocks), max(1u, all / 64),
+		       max(1u, all / 16));
+}
+
+/* Segments kept free: when fills still find room there are some for what is kept. */
 static u32 low_water(const struct vci_cache *c)
 {
-	return max(VCI_KEEP_FILLS + 2, c->segments.nr / 16);
+	return vci_keep_fills(c) + 1 + step(c);
 }
 
 static u32 nr_available(const struct vci_cache *c)
@@ -73,7 +90,7 @@ u32 vci_reclaim_wanted(const struct vci_cache *c)
 	u32 low = low_water(c), available = nr_available(c), want = 0;
 
 	if (available < low)
-		want = low - available + max(1u, c->segments.nr / 16);
+		want = low - available + step(c);
 	if (vci_nodes_wanted(c) > nodes_high(c))
 		want = max(want, max(1u, c->segments.nr / 8));
 	return want;
@@ -116,19 +133,39 @@ int vci_reclaim_drop(struct vci_cache *c, u64 off, u32 blocks, u64 addr)
 	return r;
 }
 
-/* Keeps it or not; what there is no room for goes. */
+/* Where it goes, or VCI_POLICY_DROP. */
+static int fate(const struct vci_segment *s, const struct vci_extent *e, u8 *heat)
+{
+	*heat = e->heat;
+	return s->compact ? s->stream : vci_policy_keep(s->stream, e, heat);
+}
+
+/*
+ * Keeps it or not.  What there is no room for stays, and its segment is a victim
+ * again next time.
+ */
 static int empty_extent(struct vci_cache *c, struct vci_move *mv,
 			const struct vci_extent *e)
 {
-	int stream, kept = 0;
+	const struct vci_segment *s =
+		&c->segments.s[vci_segment_of(&c->segments, e->addr)];
+	int stream, r;
 	u8 heat;
 
-	stream = mv ? vci_policy_keep(e, &heat) : VCI_POLICY_DROP;
+	stream = mv ? fate(s, e, &heat) : VCI_POLICY_DROP;
 	if (stream != VCI_POLICY_DROP)
-		kept = vci_move_take(mv, e, stream, heat);
-	if (kept < 0)
-		return kept;
-	return vci_reclaim_drop(c, e->off + kept, e->blocks - kept, e->addr + kept);
+		return vci_move_take(mv, e, stream, heat);
+	r = vci_reclaim_drop(c, e->off, e->blocks, e->addr);
+	if (!r)
+		vci_policy_dropped(&c->policy, s->stream, e->off, e->blocks, s->born);
+	return r;
+}
+
+/* What stays in KEPT must be used again. */
+static void cool(struct vci_cache *c, const struct vci_extent *e)
+{
+	if (c->segments.s[vci_segment_of(&c->segments, e->addr)].renewed)
+		vci_btree_cool(c->tree, e, vci_heat_uses(e->heat) / 2);
 }
 
 static int sweep_all(struct vci_cache *c, struct vci_move *mv)
@@ -140,9 +177,12 @@ static int sweep_all(struct vci_cache *c, struct vci_move *mv)
 		n = vci_btree_walk_sleep(c->tree, &off, c->walk, VCI_LEAF_MAX);
 		if (n <= 0)
 			return n;
-		for (i = 0; !r && i < n; i++)
+		for (i = 0; !r && i < n; i++) {
 			if (is_victim(c, &c->walk[i]))
 				r = empty_extent(c, mv, &c->walk[i]);
+			else
+				cool(c, &c->walk[i]);
+		}
 		/* What changed so far is pinned: let it go. */
 		if (!r && vci_memory_checkpoint_due(c) && vci_checkpoint_fits(c))
 			r = vci_cache_checkpoint(c);
@@ -163,15 +203,148 @@ static int sweep(struct vci_cache *c, struct vci_move *mv)
 	return r;
 }
 
-/* At most half of the victims' room is filled again. */
-static struct vci_move *begin_move(struct vci_cache *c)
+/* How much of each segment would be appended again, if it was its turn. */
+static int count_kept(struct vci_cache *c)
 {
-	return vci_move_begin(c, (u64)c->segments.count[VCI_LIFE_VICTIM] *
-			      c->segments.blocks / 2);
+	struct vci_segments *t = &c->segments;
+	u64 off = 0;
+	int n, i;
+	u8 heat;
+
+	for (i = 0; (u32)i < t->nr; i++) {
+		t->s[i].keep = 0;
+		t->s[i].compact = false;
+		t->s[i].renewed = false;
+	}
+	for (;;) {
+		n = vci_btree_walk_sleep(c->tree, &off, c->walk, VCI_LEAF_MAX);
+		if (n <= 0)
+			return n;
+		for (i = 0; i < n; i++) {
+			const struct vci_extent *e = &c->walk[i];
+			struct vci_segment *s = &t->s[vci_segment_of(t, e->addr)];
+
+			if (!(e->flags & VCI_EXT_DIRTY) &&
+			    fate(s, e, &heat) != VCI_POLICY_DROP)
+				s->keep += e->blocks;
+		}
+		cond_resched();
+	}
+}
+
+/* Blocks of data that fit into segments that what is kept may open. */
+static u64 room_to_keep(const struct vci_cache *c)
+{
+	u32 blocks = c->segments.blocks, available = nr_available(c);
+	u32 headers = DIV_ROUND_UP(blocks, VCI_BATCH_BLOCKS_MAX) * VCI_UNIT_BLOCKS;
+
+	if (available <= vci_keep_moves(c))
+		return 0;
+	return (u64)(available - vci_keep_moves(c)) * (blocks - headers);
+}
+
+/* Victims of which more is kept than there is room for are none. */
+static void spare(struct vci_cache *c)
+{
+	struct vci_segments *t = &c->segments;
+	u64 room;
+	u32 i;
+
+	spin_lock(vci_cache_lock(c));
+	room = room_to_keep(c);
+	for (i = 0; i < t->nr; i++) {
+		if (t->s[i].life != VCI_LIFE_VICTIM)
+			continue;
+		if (t->s[i].compact)
+			t->s[i].keep = t->s[i].live;
+		if (t->s[i].keep <= room)
+			room -= t->s[i].keep;
+		else
+			vci_segment_set(t, i, VCI_LIFE_CLOSED);
+	}
+	spin_unlock(vci_cache_lock(c));
+}
+
+/* The oldest, whatever stream they are of: write-back in order has read them. */
+static void pick_in_order(struct vci_cache *c, u32 segments)
+{
+	u64 age = vci_segments_age(&c->segments, VCI_STREAMS, segments);
+
+	spin_lock(vci_cache_lock(c));
+	vci_segments_pick_victims(&c->segments, VCI_STREAMS, age);
+	spin_unlock(vci_cache_lock(c));
+}
+
+/* What KEPT drops now is as old as the youngest segment that is taken of it. */
+static void note_kept_age(struct vci_cache *c, u64 age)
+{
+	const struct vci_segments *t = &c->segments;
+	u64 born = 0;
+	u32 i;
+
+	for (i = 0; i < t->nr; i++)
+		if (t->s[i].life == VCI_LIFE_VICTIM && t->s[i].turn <= age &&
+		    t->s[i].stream == VCI_STREAM_KEPT && !t->s[i].compact)
+			born = max(born, t->s[i].born);
+	vci_policy_kept_age(&c->policy, born);
+}
+
+/* The oldest of a stream; in KEPT those that are hot all over stay. */
+static void pick_oldest(struct vci_cache *c, u32 stream, u32 nr, bool keep)
+{
+	u64 last = c->segments.turns, age;
+	u32 renewed;
+
+	do {
+		age = vci_segments_age(&c->segments, stream, nr);
+		spin_lock(vci_cache_lock(c));
+		renewed = stream == VCI_STREAM_KEPT && keep ?
+			  vci_segments_renew(&c->segments, stream, age) : 0;
+		nr -= min(nr, vci_segments_pick_victims(&c->segments, stream, age));
+		spin_unlock(vci_cache_lock(c));
+	} while (renewed && nr && age < last);
+	if (stream == VCI_STREAM_KEPT)
+		note_kept_age(c, age);
+}
+
+/* Of each stream the oldest, as many as the policy says. */
+static void pick_of_streams(struct vci_cache *c, u32 segments, bool keep)
+{
+	u32 size[VCI_STREAMS], nr[VCI_STREAMS], i;
+
+	vci_segments_closed(&c->segments, size);
+	WRITE_ONCE(c->segments.young_max, vci_policy_young(&c->policy, c->segments.blocks));
+	vci_policy_victims(&c->policy, segments, c->segments.blocks, size, nr);
+	for (i = 0; i < VCI_STREAMS; i++)
+		if (nr[i])
+			pick_oldest(c, i, nr[i], keep);
+}
+
+/* Nothing lives there, or little, or it is their turn. */
+static void pick_victims(struct vci_cache *c, u32 want, bool keep)
+{
+	u32 sparse = c->segments.blocks / SPARSE_DEN * SPARSE_NUM, nr;
+	u64 dead = 0;
+
+	spin_lock(vci_cache_lock(c));
+	nr = vci_segments_pick_empty(&c->segments, vci_ordered_before(c));
+	spin_unlock(vci_cache_lock(c));
+	want -= min(nr, want);
+	if (c->ordered) {
+		pick_in_order(c, want);
+		return;
+	}
+	if (keep && want) {
+		spin_lock(vci_cache_lock(c));
+		dead = vci_segments_pick_sparse(&c->segments, want, sparse);
+		spin_unlock(vci_cache_lock(c));
+	}
+	want -= min_t(u64, want, div_u64(dead, c->segments.blocks));
+	pick_of_streams(c, want, keep);
 }
 
 /**
- * vci_reclaim() - empty the oldest segments
+ * vci_reclaim() - empty segments
  * @c: cache
  * @segments: how many
  * @keep: append again what is worth it
@@ -184,22 +357,20 @@ int vci_reclaim(struct vci_cache *c, u32 segments, bool keep)
 {
 	int error = 0, r = vci_redo_finish(c);
 	struct vci_move *mv;
-	u64 age;
 	u32 nr;
 
 	/* What the log maps into a victim must be found by the sweep. */
 	if (r)
 		return r;
-	spin_lock(vci_cache_lock(c));
-	nr = vci_segments_pick_empty(&c->segments, vci_ordered_before(c));
-	spin_unlock(vci_cache_lock(c));
-	age = vci_segments_age(&c->segments, segments > nr ? segments - nr : 0);
-	spin_lock(vci_cache_lock(c));
-	vci_segments_pick_victims(&c->segments, age);
-	spin_unlock(vci_cache_lock(c));
+	r = count_kept(c);
+	if (r)
+		return r;
+	pick_victims(c, segments, keep);
+	if (keep)
+		spare(c);
 	if (READ_ONCE(c->dirty_blocks))
 		error = vci_writeback_victims(c);
-	mv = keep ? begin_move(c) : NULL;
+	mv = keep ? vci_move_begin(c) : NULL;
 	r = vci_move_end(mv, sweep(c, mv));
 	if (r)
 		return r;
@@ -208,6 +379,8 @@ int vci_reclaim(struct vci_cache *c, u32 segments, bool keep)
 	spin_lock(vci_cache_lock(c));
 	nr = vci_segments_drained(&c->segments, vci_ordered_before(c));
 	spin_unlock(vci_cache_lock(c));
+	if (!nr && keep && !error)
+		return vci_reclaim(c, 1, false);
 	/* Where segments are left, it is a checkpoint that was wanting (L2). */
 	if (!nr && error == -ENOSPC && !any_left(c))
 		vci_ordered_give_up(c);
@@ -274,26 +447,11 @@ static bool has_lazy_work(const struct vci_cache *c)
 	       (READ_ONCE(c->may_dirty) && !vci_cache_dirty_blocks(c));
 }
 
-/**
- * vci_cache_maintain() - reclaim and checkpoint as needed
- * @c: cache
- * @idle: there is time for what is not urgent
- *
- * By the writer.  May sleep, may take long.  Return: 0 or an error.
- */
-int vci_cache_maintain(struct vci_cache *c, bool idle)
+static int maintain(struct vci_cache *c, u32 want)
 {
-	int r, error = 0;
-	u32 want;
+	u64 nodes = c->stats.node_writes;
+	int r = 0, error = 0;
 
-	if (vci_cache_is_failed(c))
-		return -EIO;
-	r = vci_redo_finish(c);
-	if (r)
-		return r;
-	want = vci_reclaim_wanted(c);
-	if (!want && !vci_cache_needs_maintenance(c) && !(idle && has_lazy_work(c)))
-		return 0;
 	/* What is kept takes nodes. */
 	if (want)
 		r = vci_reclaim(c, want, vci_nodes_wanted(c) <= nodes_high(c));
@@ -305,5 +463,34 @@ int vci_cache_maintain(struct vci_cache *c, bool idle)
 	if (!r || (r != -ENOMEM && !vci_cache_is_failed(c)))
 		error = vci_cache_checkpoint(c);
 	vci_memory_keep(c);
+	if (want)
+		c->checkpoint_nodes = c->stats.node_writes - nodes;
 	return r && r != -ENOSPC ? r : error;
+}
+
+/**
+ * vci_cache_maintain() - reclaim and checkpoint as needed
+ * @c: cache
+ * @idle: there is time for what is not urgent
+ *
+ * By the writer.  May sleep, may take long.  Return: 0 or an error.
+ */
+int vci_cache_maintain(struct vci_cache *c, bool idle)
+{
+	int r, rounds = ROUNDS_MAX;
+	u32 want;
+
+	if (vci_cache_is_failed(c))
+		return -EIO;
+	r = vci_redo_finish(c);
+	if (r)
+		return r;
+	want = vci_reclaim_wanted(c);
+	if (!want && !vci_cache_needs_maintenance(c) && !(idle && has_lazy_work(c)))
+		return 0;
+	do {
+		r = maintain(c, want);
+		want = vci_reclaim_wanted(c);
+	} while (!r && want && --rounds);
+	return r;
 }

@@ -24,8 +24,11 @@ int vci_segments_init(struct vci_segments *t, const struct vci_header *h)
 	r = vci_shadow_init(&t->table, &h->segtable);
 	if (r)
 		return r;
+	t->young_max = 1;
 	t->s = kvcalloc(t->nr, sizeof(*t->s), GFP_KERNEL);
-	if (t->s)
+	t->quiet = kvcalloc(t->nr, sizeof(*t->quiet), GFP_KERNEL);
+	t->young = kvcalloc(t->nr, sizeof(*t->young), GFP_KERNEL);
+	if (t->s && t->quiet && t->young)
 		return 0;
 	vci_segments_destroy(t);
 	return -ENOMEM;
@@ -39,7 +42,11 @@ void vci_segments_destroy(struct vci_segments *t)
 {
 	vci_shadow_destroy(&t->table);
 	kvfree(t->s);
+	kvfree(t->quiet);
+	kvfree(t->young);
 	t->s = NULL;
+	t->quiet = NULL;
+	t->young = NULL;
 }
 
 static struct vci_segment_disk *entry(struct vci_segments *t, u32 i)
@@ -76,6 +83,8 @@ int vci_segments_load(struct vci_segments *t, struct vci_dev *dev,
 					   vci_segment_addr(t, i), d->state, 0,
 					   -EILSEQ);
 		t->s[i].seq = le64_to_cpu(d->seq);
+		t->s[i].turn = t->s[i].seq;
+		t->turns = max(t->turns, t->s[i].turn);
 		t->s[i].live = le32_to_cpu(d->live_blocks);
 		t->s[i].stream = d->stream;
 		vci_segment_set(t, i, lives[d->state]);
@@ -127,6 +136,46 @@ u32 vci_segment_take_free(struct vci_segments *t)
 	return VCI_NO_SEGMENT;
 }
 
+/* The oldest of what is young isn't any more. */
+static void grow_up(struct vci_segments *t)
+{
+	u32 oldest = (t->young_at + t->nr - t->nr_young) % t->nr;
+
+	WRITE_ONCE(t->quiet[t->young[oldest]], false);
+	t->nr_young--;
+}
+
+static void note_young(struct vci_segments *t, u32 i)
+{
+	while (t->nr_young && t->nr_young >= t->young_max)
+		grow_up(t);
+	WRITE_ONCE(t->quiet[i], true);
+	t->young[t->young_at] = i;
+	t->young_at = (t->young_at + 1) % t->nr;
+	t->nr_young++;
+}
+
+/**
+ * vci_segment_opened() - a segment begins a new life
+ * @t: table
+ * @i: the segment
+ * @stream: for which
+ * @seq: of its first batch
+ */
+void vci_segment_opened(struct vci_segments *t, u32 i, u8 stream, u64 seq)
+{
+	struct vci_segment *s = &t->s[i];
+
+	vci_segment_set(t, i, VCI_LIFE_OPEN);
+	s->seq = seq;
+	s->stream = stream;
+	s->turn = ++t->turns;
+	s->born = t->clock;
+	WRITE_ONCE(t->quiet[i], false);
+	if (stream == VCI_STREAM_NEW)
+		note_young(t, i);
+}
+
 /**
  * vci_segment_mapped() - blocks of a segment are mapped now
  * @t: table
@@ -152,34 +201,57 @@ void vci_segment_unmapped(struct vci_segments *t, u64 addr, u32 blocks)
 	s->live -= blocks;
 }
 
-static u32 count_closed(const struct vci_segments *t, u64 max_seq)
+static bool is_closed(const struct vci_segment *s, u32 stream)
+{
+	return s->life == VCI_LIFE_CLOSED && (stream == VCI_STREAMS || s->stream == stream);
+}
+
+/**
+ * vci_segments_closed() - how many closed segments each stream has
+ * @t: table
+ * @nr: filled in
+ *
+ * By the writer; the lock need not be held.
+ */
+void vci_segments_closed(const struct vci_segments *t, u32 nr[VCI_STREAMS])
+{
+	u32 i;
+
+	memset(nr, 0, VCI_STREAMS * sizeof(*nr));
+	for (i = 0; i < t->nr; i++)
+		if (is_closed(&t->s[i], t->s[i].stream))
+			nr[t->s[i].stream]++;
+}
+
+static u32 count_closed(const struct vci_segments *t, u32 stream, u64 max_turn)
 {
 	u32 i, nr = 0;
 
 	for (i = 0; i < t->nr; i++)
-		nr += t->s[i].life == VCI_LIFE_CLOSED && t->s[i].seq <= max_seq;
+		nr += is_closed(&t->s[i], stream) && t->s[i].turn <= max_turn;
 	return nr;
 }
 
 /**
  * vci_segments_age() - how old are the oldest?
  * @t: table
+ * @stream: of which, VCI_STREAMS for all
  * @want: how many
  *
- * By the writer.  Return: the seq up to which there are at most @want closed
- * segments, and no more seqs with as many; the lock need not be held.
+ * By the writer.  Return: the turn up to which there are at most @want closed
+ * segments, and no more turns with as many; the lock need not be held.
  */
-u64 vci_segments_age(const struct vci_segments *t, u32 want)
+u64 vci_segments_age(const struct vci_segments *t, u32 stream, u32 want)
 {
 	u64 low = 0, high = 0, mid;
 	u32 i;
 
 	for (i = 0; i < t->nr; i++)
-		if (t->s[i].life == VCI_LIFE_CLOSED)
-			high = max(high, t->s[i].seq);
+		if (is_closed(&t->s[i], stream))
+			high = max(high, t->s[i].turn);
 	while (low < high) {
 		mid = high - (high - low) / 2;
-		if (count_closed(t, mid) <= want)
+		if (count_closed(t, stream, mid) <= want)
 			low = mid;
 		else
 			high = mid - 1;
@@ -190,21 +262,103 @@ u64 vci_segments_age(const struct vci_segments *t, u32 want)
 /**
  * vci_segments_pick_victims() - choose the oldest closed segments to empty
  * @t: table
- * @max_seq: those begun up to this batch: vci_segments_age()
+ * @stream: of which, VCI_STREAMS for all
+ * @max_turn: those whose turn it is: vci_segments_age()
  *
  * Return: how many were found.
  */
-u32 vci_segments_pick_victims(struct vci_segments *t, u64 max_seq)
+u32 vci_segments_pick_victims(struct vci_segments *t, u32 stream, u64 max_turn)
 {
 	u32 i, n = 0;
 
 	for (i = 0; i < t->nr; i++) {
-		if (t->s[i].life != VCI_LIFE_CLOSED || t->s[i].seq > max_seq)
+		if (!is_closed(&t->s[i], stream) || t->s[i].turn > max_turn)
 			continue;
 		vci_segment_set(t, i, VCI_LIFE_VICTIM);
+		t->s[i].compact = false;
 		n++;
 	}
 	return n;
+}
+
+/**
+ * vci_segments_renew() - what is worth keeping as a whole stays where it is
+ * @t: table
+ * @stream: of which
+ * @max_turn: those whose turn it is: vci_segments_age()
+ *
+ * Those of which 15/16 is worth keeping are the youngest now.  Return: how many.
+ */
+u32 vci_segments_renew(struct vci_segments *t, u32 stream, u64 max_turn)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < t->nr; i++) {
+		struct vci_segment *s = &t->s[i];
+
+		if (!is_closed(s, stream) || s->turn > max_turn ||
+		    s->keep < t->blocks - t->blocks / 16)
+			continue;
+		s->turn = ++t->turns;
+		s->born = t->clock;
+		s->renewed = true;
+		n++;
+	}
+	return n;
+}
+
+static u32 count_sparse(const struct vci_segments *t, u32 max_live)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < t->nr; i++)
+		nr += t->s[i].life == VCI_LIFE_CLOSED && t->s[i].live <= max_live;
+	return nr;
+}
+
+static u32 pick_up_to(struct vci_segments *t, u32 want, u32 live, u64 *dead)
+{
+	u32 i;
+
+	for (i = 0; want && i < t->nr; i++) {
+		struct vci_segment *s = &t->s[i];
+
+		if (s->life != VCI_LIFE_CLOSED || s->live > live)
+			continue;
+		vci_segment_set(t, i, VCI_LIFE_VICTIM);
+		s->compact = true;
+		*dead += t->blocks - s->live;
+		want--;
+	}
+	return want;
+}
+
+/**
+ * vci_segments_pick_sparse() - choose closed segments of which little lives
+ * @t: table
+ * @want: how many at most
+ * @max_live: and so much at most
+ *
+ * Those with the least.  All that lives in them is to be kept.  Return: blocks that
+ * are dead in them.
+ */
+u64 vci_segments_pick_sparse(struct vci_segments *t, u32 want, u32 max_live)
+{
+	u32 low = 0, high = max_live, mid;
+	u64 dead = 0;
+
+	while (low < high) {
+		mid = high - (high - low) / 2;
+		if (count_sparse(t, mid) <= want)
+			low = mid;
+		else
+			high = mid - 1;
+	}
+	want = pick_up_to(t, want, low, &dead);
+	/* Many have a block more. */
+	if (low < max_live)
+		pick_up_to(t, want, low + 1, &dead);
+	return dead;
 }
 
 /**
@@ -223,6 +377,7 @@ u32 vci_segments_pick_empty(struct vci_segments *t, u64 before)
 		    t->s[i].seq >= before)
 			continue;
 		vci_segment_set(t, i, VCI_LIFE_VICTIM);
+		t->s[i].compact = false;
 		n++;
 	}
 	return n;

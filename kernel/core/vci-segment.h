@@ -23,10 +23,15 @@ enum vci_segment_life {
 
 struct vci_segment {
 	u64 seq;		/* first batch: the age */
+	u64 turn;		/* its place in its queue */
+	u64 born;		/* when it was opened or renewed, on t->clock */
 	u32 live;		/* mapped blocks */
 	u32 settled;		/* blocks that no recovery reads as batches (O12) */
+	u32 keep;		/* of them worth keeping, as reclaim found */
 	u8 life;
 	u8 stream;		/* for which it was opened last */
+	bool compact;		/* victim: all that lives is appended again */
+	bool renewed;		/* by this reclaim: it stays, and its heat is halved */
 };
 
 struct vci_segments {
@@ -34,8 +39,14 @@ struct vci_segments {
 	u32 nr;
 	u32 blocks;		/* of each */
 	u32 cursor;		/* where to look for a free one */
+	u64 turns;		/* the last one given */
+	u64 clock;		/* blocks filled so far: the policy's */
 	u32 count[VCI_LIVES];	/* how many lead which life */
 	struct vci_segment *s;
+	u8 *quiet;		/* of each: uses of what lies there don't count yet */
+	u32 *young;		/* ring of those, by when they were opened */
+	u32 young_at, nr_young;
+	u32 young_max;
 	struct vci_shadow table;
 };
 
@@ -49,14 +60,25 @@ static inline u64 vci_segment_addr(const struct vci_segments *t, u32 i)
 	return t->addr + (u64)i * t->blocks;
 }
 
+/* Those that can be used at all. */
+static inline u32 vci_segments_good(const struct vci_segments *t)
+{
+	return t->nr - t->count[VCI_LIFE_BAD];
+}
+
 u32 vci_segment_of(const struct vci_segments *t, u64 addr);
 void vci_segment_set(struct vci_segments *t, u32 i, enum vci_segment_life life);
 u32 vci_segment_take_free(struct vci_segments *t);
+void vci_segment_opened(struct vci_segments *t, u32 i, u8 stream, u64 seq);
 void vci_segment_mapped(struct vci_segments *t, u64 addr, u32 blocks);
 void vci_segment_unmapped(struct vci_segments *t, u64 addr, u32 blocks);
-u64 vci_segments_age(const struct vci_segments *t, u32 want);
-u32 vci_segments_pick_victims(struct vci_segments *t, u64 max_seq);
+void vci_segments_closed(const struct vci_segments *t, u32 nr[VCI_STREAMS]);
+/* @stream may be VCI_STREAMS: all. */
+u64 vci_segments_age(const struct vci_segments *t, u32 stream, u32 want);
+u32 vci_segments_pick_victims(struct vci_segments *t, u32 stream, u64 max_turn);
+u32 vci_segments_renew(struct vci_segments *t, u32 stream, u64 max_turn);
 u32 vci_segments_pick_empty(struct vci_segments *t, u64 before);
+u64 vci_segments_pick_sparse(struct vci_segments *t, u32 want, u32 max_live);
 void vci_segments_all(struct vci_segments *t, enum vci_segment_life from,
 		      enum vci_segment_life to);
 u32 vci_segments_drained(struct vci_segments *t, u64 before);

@@ -19,10 +19,10 @@
 
 #include "vci-platform.h"
 
-#define VCI_TICKET_LOG2		7u	/* 64 KiB a counter */
-#define VCI_TICKET_SLOTS	4096u
+#define VCI_TICKET_LOG2		3u	/* 4 KiB a counter */
+#define VCI_TICKET_SLOTS	16384u
 /* A write over more counters than this bumps the one that all tickets include. */
-#define VCI_TICKET_WIDE		64u
+#define VCI_TICKET_WIDE		256u
 
 struct vci_ticket {
 	u32 sum;
@@ -32,6 +32,8 @@ struct vci_write {
 	u64 off;
 	u64 blocks;
 	u32 sum;
+	bool replaces;		/* something was mapped there */
+	u8 heat;		/* ... so what takes its place begins with this */
 };
 
 struct vci_ticket_slot {

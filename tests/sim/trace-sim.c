@@ -28,7 +28,7 @@ struct options {
 	unsigned int nr_sizes;
 	u32 policies;		/* bits */
 	u32 block;		/* 0: both */
-	bool json, check, round;
+	bool json, check, round, alone;
 };
 
 static void usage(FILE *f)
@@ -46,6 +46,7 @@ static void usage(FILE *f)
 "                         repeated; all of them\n"
 "  -b, --block BYTES      of the known policies: 4096, 65536; both\n"
 "  -r, --round            round requests outward to 4 KiB\n"
+"  -a, --alone            dm-vci without read-around\n"
 "  -j, --json             one JSON object a line\n"
 "      --check-reference  compare with the table in the directory's README.md;\n"
 "                         TAP; exit status 77 if there is none\n"
@@ -123,6 +124,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		{ "policy", required_argument, NULL, 'p' },
 		{ "block", required_argument, NULL, 'b' },
 		{ "round", no_argument, NULL, 'r' },
+		{ "alone", no_argument, NULL, 'a' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "check-reference", no_argument, NULL, 'c' },
 		{ "trace-dir", required_argument, NULL, 'd' },
@@ -132,7 +134,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 	bool good = true;
 	int c;
 
-	while (good && (c = getopt_long(argc, argv, "s:p:b:rjh", longs, NULL)) != -1) {
+	while (good && (c = getopt_long(argc, argv, "s:p:b:rajh", longs, NULL)) != -1) {
 		if (c == 's')
 			good = set_size(o, optarg);
 		else if (c == 'p')
@@ -144,6 +146,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		else if (c == '?')
 			good = false;
 		o->round |= c == 'r';
+		o->alone |= c == 'a';
 		o->json |= c == 'j';
 		o->check |= c == 'c';
 		if (c == 'h') {
@@ -245,10 +248,10 @@ static void run_policy(const struct options *o, const struct trace *t, struct ro
 static void print_stats(const struct row *w, const struct vci_cache_stats *s)
 {
 	printf("# %s %s %s: %llu segments of %llu KiB, %llu checkpoints, log %.1f MB, "
-	       "evicted %.1f MB, %llu fills dropped\n",
+	       "moved %.1f MB, evicted %.1f MB, %llu fills dropped\n",
 	       w->trace, w->size, w->policy, s->nr_segments, s->segment_blocks / 2,
 	       s->checkpoints, s->appended_blocks * 512 / 1e6,
-	       s->evicted_blocks * 512 / 1e6, s->dropped_fills);
+	       s->moved_blocks * 512 / 1e6, s->evicted_blocks * 512 / 1e6, s->dropped_fills);
 }
 
 /* What it decides may depend on the backing device: a run and a row for each. */
@@ -259,7 +262,8 @@ static int run_vci(const struct options *o, const struct trace *t, struct row *w
 	int d, k, r = 0;
 
 	for (d = 0; !r && d < TRACE_DEVICES; d++) {
-		const struct trace_vci_params p = { .cache_bytes = w->bytes, .device = d };
+		const struct trace_vci_params p = { .cache_bytes = w->bytes, .device = d,
+						    .around = !o->alone };
 
 		r = trace_run_vci(t, &p, &w->r, &stats);
 		if (r)

@@ -4,8 +4,8 @@
  * vci-writer.c do with the core, one request at a time, in writethrough mode.
  *
  * Time is the trace's own; one without times is replayed in a closed loop, each
- * request as long as the device model says.  It decides when a fill is sealed,
- * and when there is time for idle work.
+ * request as long as the device model says.  It decides when there is time for idle
+ * work.
  *
  * A cache that is smaller than the smallest image, or between two sizes of an
  * image, gets the image of the next size with as many of its segments usable as
@@ -17,10 +17,8 @@
 
 /* As in the shell. */
 #define FILL_BLOCKS_MAX		2048u
-#define SEAL_US			100000u
-#define SEAL_BLOCKS		256u
-#define SEAL_MAX_US		1000000u
 #define TICK_US			1000000u
+#define AROUND_BLOCKS_MAX	(VCI_PLAN_UNITS * VCI_UNIT_BLOCKS)
 
 /* "cache/128, at least 16 KiB" */
 #define SEGMENTS_WANTED		128u
@@ -32,9 +30,9 @@ struct vci_run {
 	struct trace_result *r;
 	struct vci_cache *c;
 	struct trace_disk cache, backing;
-	struct vci_fill fill;
-	u8 *buffer, *data;
-	double now_us, opened_us, last_us;
+	struct vci_fill fill[VCI_STREAMS];
+	u8 *buffer[VCI_STREAMS], *data;
+	double now_us, last_us;
 	int error;
 };
 
@@ -43,6 +41,7 @@ struct piece {
 	u64 off, addr;
 	u32 blocks;
 	bool mapped;
+	bool pending;		/* mapped: on its way into the log */
 };
 
 /* ---- the image ---- */
@@ -108,7 +107,7 @@ static int open_cache(struct vci_run *v)
 	struct vci_open_report report;
 	struct vci_damage dmg;
 	const char *why = "";
-	u32 blocks;
+	u32 blocks, i;
 	int r;
 
 	trace_disk_backing(&v->backing, op.backing_blocks, "backing");
@@ -121,10 +120,14 @@ static int open_cache(struct vci_run *v)
 		return r;
 	}
 	blocks = vci_cache_batch_blocks(v->c);
-	v->buffer = malloc((size_t)blocks * VCI_BLOCK_SIZE);
-	v->data = malloc(FILL_BLOCKS_MAX * VCI_BLOCK_SIZE);
-	assert(v->buffer && v->data);
-	vci_fill_init(&v->fill, v->buffer, blocks);
+	v->data = malloc((FILL_BLOCKS_MAX + 2 * AROUND_BLOCKS_MAX) * VCI_BLOCK_SIZE);
+	assert(v->data);
+	for (i = 0; i < VCI_STREAMS; i++) {
+		v->buffer[i] = malloc((size_t)blocks * VCI_BLOCK_SIZE);
+		assert(v->buffer[i]);
+		vci_fill_init(&v->fill[i], v->buffer[i], blocks);
+		v->fill[i].stream = i;
+	}
 	return 0;
 }
 
@@ -138,64 +141,98 @@ static void maintain(struct vci_run *v, bool idle)
 		v->error = r;
 }
 
-static void seal(struct vci_run *v)
+static void seal(struct vci_run *v, struct vci_fill *f)
 {
 	int r = 0;
 
-	if (v->fill.nr)
-		r = vci_cache_append(v->c, &v->fill);
+	if (f->nr)
+		r = vci_cache_append(v->c, f);
 	if (r && r != -ENOSPC)
 		v->error = r;
 	if (vci_cache_needs_maintenance(v->c))
 		maintain(v, false);
+	vci_fill_begin(v->c, f, f->stream);
 }
 
-static void fill(struct vci_run *v, u64 off, u32 blocks, const struct vci_ticket *t,
-		 const u8 *data)
+/* @start, @blocks: what @t is for; @data: that of @start. */
+static void fill(struct vci_run *v, const struct vci_plan_piece *pc, u64 start, u32 blocks,
+		 const struct vci_ticket *t, const u8 *data)
 {
-	u64 start = off, end = off + blocks;
+	struct vci_fill *f = &v->fill[pc->stream];
+	u64 off = pc->off, end = off + pc->blocks;
 
 	while (off < end) {
 		struct vci_ticket own;
-		int i = vci_fill_reserve(&v->fill, off, end - off, t);
+		int i = vci_fill_reserve(f, off, end - off, t);
 		bool valid;
 
 		if (i == -ENOSPC) {
-			seal(v);
+			seal(v, f);
 			continue;
 		}
-		if (v->fill.nr == 1)
-			v->opened_us = v->now_us;
-		memcpy(vci_fill_data(&v->fill, i), data + (off - start) * VCI_BLOCK_SIZE,
-		       (size_t)v->fill.e[i].blocks * VCI_BLOCK_SIZE);
-		valid = vci_ticket_take(v->c, off, v->fill.e[i].blocks, &own) &&
+		memcpy(vci_fill_data(f, i), data + (off - start) * VCI_BLOCK_SIZE,
+		       (size_t)f->e[i].blocks * VCI_BLOCK_SIZE);
+		valid = vci_ticket_take(v->c, off, f->e[i].blocks, &own) &&
 			vci_ticket_valid(v->c, start, blocks, t);
-		v->fill.e[i].ticket = own;
-		vci_fill_commit(&v->fill, i, valid);
-		off += v->fill.e[i].blocks;
+		f->e[i].ticket = own;
+		f->e[i].heat = pc->heat;
+		vci_fill_commit(f, i, valid);
+		off += f->e[i].blocks;
 	}
 }
 
 /* What the writer's timer would have done until now. */
 static void pass_time(struct vci_run *v)
 {
-	double age = v->now_us - v->opened_us;
-
-	if (v->fill.nr && age >= (v->fill.used >= SEAL_BLOCKS ? SEAL_US : SEAL_MAX_US))
-		seal(v);
 	if (v->now_us - v->last_us >= TICK_US)
 		maintain(v, true);
 }
 
 /* ---- requests ---- */
 
-static int look_up(struct vci_run *v, u64 off, u32 blocks, struct piece *pc)
+/* What of the range is on its way into the log, from its start. */
+static const u8 *find_pending(struct vci_run *v, u64 off, u32 *blocks,
+			      struct vci_first_uses *first)
+{
+	const u8 *data;
+	int entry;
+	u32 i;
+
+	for (i = 0; i < VCI_STREAMS; i++) {
+		data = vci_fill_find(&v->fill[i], off, blocks, &entry);
+		if (!data || !vci_fill_fresh(v->c, &v->fill[i], entry))
+			continue;
+		if (first)
+			vci_fill_use(&v->fill[i], entry, first);
+		return data;
+	}
+	return NULL;
+}
+
+static bool all_pending(void *ctx, u64 off, u32 blocks)
+{
+	u32 n;
+
+	for (; blocks; off += n, blocks -= n) {
+		n = blocks;
+		if (!find_pending(ctx, off, &n, NULL))
+			return false;
+	}
+	return true;
+}
+
+static const struct vci_plan_ops plan_ops = { .pending = all_pending };
+
+/* @use: somebody reads it. */
+static int look_up(struct vci_run *v, u64 off, u32 blocks, bool use,
+		   struct vci_first_uses *first, struct piece *pc)
 {
 	struct vci_lookup res;
 	int r;
 
 	for (;;) {
-		r = vci_cache_lookup(v->c, off, blocks, &res);
+		r = use ? vci_cache_lookup(v->c, off, blocks, &res) :
+			  vci_cache_peek(v->c, off, blocks, &res);
 		if (r != -EAGAIN)
 			break;
 		r = vci_cache_load(v->c, off, blocks);
@@ -208,17 +245,22 @@ static int look_up(struct vci_run *v, u64 off, u32 blocks, struct piece *pc)
 		.off = off, .addr = res.e.addr, .mapped = res.mapped,
 		.blocks = min_t(u32, res.e.blocks, FILL_BLOCKS_MAX),
 	};
+	if (!pc->mapped && find_pending(v, off, &pc->blocks, use ? first : NULL))
+		pc->mapped = pc->pending = true;
 	return 0;
 }
 
 static void read_hit(struct vci_run *v, const struct piece *pc)
 {
-	u32 i;
+	const u8 *data = v->cache.data + pc->addr * VCI_BLOCK_SIZE;
+	u32 i, n = pc->blocks;
 
+	if (pc->pending)
+		data = find_pending(v, pc->off, &n, NULL);
 	for (i = 0; i < pc->blocks; i++) {
 		u64 got;
 
-		memcpy(&got, v->cache.data + (pc->addr + i) * VCI_BLOCK_SIZE, sizeof(got));
+		memcpy(&got, data + (size_t)i * VCI_BLOCK_SIZE, sizeof(got));
 		if (got == trace_disk_stamp(&v->backing, pc->off + i))
 			continue;
 		if (!v->error)
@@ -228,22 +270,33 @@ static void read_hit(struct vci_run *v, const struct piece *pc)
 	}
 }
 
-static void read_miss(struct vci_run *v, const struct piece *pc)
+static int read_miss(struct vci_run *v, u64 off, u32 blocks)
 {
+	const struct trace_device_model *m = &trace_devices[v->p->device];
+	struct vci_plan_piece pc;
+	struct vci_plan plan;
 	struct vci_ticket t;
+	int r;
 
-	if (!vci_ticket_take(v->c, pc->off, pc->blocks, &t))
-		return;
-	if (vci_read(&v->backing.dev, pc->off, pc->blocks, v->data))
-		return;
-	fill(v, pc->off, pc->blocks, &t, v->data);
+	vci_plan_read(v->c, off, blocks, v->p->around, &plan_ops, v, &plan);
+	if (!vci_ticket_take(v->c, plan.off, plan.blocks, &t))
+		return -EUCLEAN;
+	r = vci_read(&v->backing.dev, plan.off, plan.blocks, v->data);
+	if (r)
+		return r;
+	v->r->read_ios++;
+	v->r->read_io_bytes += (u64)plan.blocks * VCI_BLOCK_SIZE;
+	vci_plan_took(v->c, plan.blocks, m->latency_ms * 1e3 + (u64)plan.blocks *
+		      VCI_BLOCK_SIZE / m->mb_per_s);
+	while (vci_plan_next(v->c, &plan, &pc))
+		fill(v, &pc, plan.off, plan.blocks, &t, v->data);
+	return 0;
 }
 
 /* Counts by pieces; a unit with any miss in it is missed once. */
 struct counting {
 	u64 unit;		/* last one counted, + 1 */
 	bool missed;		/* it was */
-	bool in_miss;		/* the piece before was a miss */
 	bool hit_any, miss_any;
 };
 
@@ -265,34 +318,71 @@ static void count_piece(struct vci_run *v, struct counting *k, const struct piec
 		k->unit = u + 1;
 		k->missed = missed;
 	}
-	k->hit_any |= pc->mapped;
 	k->miss_any |= !pc->mapped;
-	if (!is_write && !pc->mapped) {
-		r->read_ios += !k->in_miss;
-		r->read_io_bytes += (u64)pc->blocks * VCI_BLOCK_SIZE;
+	if (!is_write && !pc->mapped)
 		r->read_miss_bytes += (u64)pc->blocks * VCI_BLOCK_SIZE;
+}
+
+/* Counts all of [off, end). */
+static int count_range(struct vci_run *v, struct counting *k, u64 off, u64 end,
+		       bool is_write)
+{
+	struct piece pc;
+	int r = 0;
+
+	while (off < end) {
+		r = look_up(v, off, end - off, false, NULL, &pc);
+		if (r)
+			break;
+		count_piece(v, k, &pc, is_write);
+		off += pc.blocks;
 	}
-	k->in_miss = !pc->mapped;
+	return r;
+}
+
+/* At @off there is a hole: how long until the last one of [off, end) ends? */
+static int find_holes(struct vci_run *v, u64 off, u64 end, u32 *blocks)
+{
+	u64 at = off;
+	struct piece pc;
+	int r = 0;
+
+	end = min(end, off + FILL_BLOCKS_MAX);
+	while (at < end) {
+		r = look_up(v, at, end - at, false, NULL, &pc);
+		if (r)
+			break;
+		at += pc.blocks;
+		if (!pc.mapped)
+			*blocks = at - off;
+	}
+	return r;
 }
 
 static int run_read(struct vci_run *v, const struct trace_request *q)
 {
 	u64 off = q->off, end = q->off + q->blocks;
+	struct vci_first_uses first = { 0 };
 	struct counting k = { 0 };
 	struct piece pc;
-	int r = 0;
+	int r = count_range(v, &k, off, end, false);
 
 	while (!r && off < end) {
-		r = look_up(v, off, end - off, &pc);
+		r = look_up(v, off, end - off, true, &first, &pc);
 		if (r)
 			break;
-		count_piece(v, &k, &pc, false);
-		if (pc.mapped)
+		if (pc.mapped) {
+			k.hit_any = true;
 			read_hit(v, &pc);
-		else
-			read_miss(v, &pc);
-		off += pc.blocks;
+			off += pc.blocks;
+		} else {
+			r = find_holes(v, off, end, &pc.blocks);
+			if (!r)
+				r = read_miss(v, off, pc.blocks);
+			off += pc.blocks;
+		}
 	}
+	vci_cache_first_uses(v->c, &first, !k.miss_any);
 	v->r->reads++;
 	v->r->read_bytes += (u64)q->blocks * VCI_BLOCK_SIZE;
 	v->r->read_misses += k.miss_any;
@@ -302,22 +392,24 @@ static int run_read(struct vci_run *v, const struct trace_request *q)
 
 static int count_write(struct vci_run *v, const struct trace_request *q)
 {
-	u64 off = q->off, end = q->off + q->blocks;
 	struct counting k = { 0 };
-	struct piece pc;
-	int r = 0;
 
-	while (!r && off < end) {
-		r = look_up(v, off, end - off, &pc);
-		if (r)
-			break;
-		count_piece(v, &k, &pc, true);
-		off += pc.blocks;
-	}
 	v->r->write_bytes += (u64)q->blocks * VCI_BLOCK_SIZE;
 	v->r->out_bytes += (u64)q->blocks * VCI_BLOCK_SIZE;
 	v->r->out_ios++;
-	return r;
+	return count_range(v, &k, q->off, q->off + q->blocks, true);
+}
+
+static void fill_written(struct vci_run *v, const struct trace_request *q,
+			 const struct vci_write *w, const struct vci_ticket *t)
+{
+	u64 off = q->off, end = off + q->blocks;
+	struct vci_plan_piece pc;
+
+	for (; off < end; off += pc.blocks) {
+		vci_plan_written(v->c, off, end - off, w, &pc);
+		fill(v, &pc, q->off, q->blocks, t, v->data);
+	}
 }
 
 static int run_write(struct vci_run *v, const struct trace_request *q)
@@ -336,7 +428,7 @@ static int run_write(struct vci_run *v, const struct trace_request *q)
 		vci_write_end(v->c, &w, NULL);
 	} else if (vci_write_end(v->c, &w, &t) && !r) {
 		r = vci_read(&v->backing.dev, q->off, q->blocks, v->data);
-		fill(v, q->off, q->blocks, &t, v->data);
+		fill_written(v, q, &w, &t);
 	}
 	return r;
 }
@@ -376,6 +468,7 @@ int trace_run_vci(const struct trace *t, const struct trace_vci_params *p,
 		  struct trace_result *r, struct vci_cache_stats *stats)
 {
 	struct vci_run *v = calloc(1, sizeof(*v));
+	unsigned int i;
 	int err;
 
 	assert(v);
@@ -395,7 +488,8 @@ int trace_run_vci(const struct trace *t, const struct trace_vci_params *p,
 	vci_cache_destroy(v->c);
 	trace_disk_destroy(&v->cache);
 	trace_disk_destroy(&v->backing);
-	free(v->buffer);
+	for (i = 0; i < VCI_STREAMS; i++)
+		free(v->buffer[i]);
 	free(v->data);
 	free(v);
 	return err;

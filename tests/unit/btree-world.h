@@ -397,7 +397,8 @@ static inline void world_compare_part(struct world *w, const struct world_map *m
 static inline void world_compare_hit(struct world *w, u32 ask, const struct vci_lookup *res)
 {
 	struct vci_hit hit = vci_bt_hit(w->bt, res->e.off, ask);
-	bool whole = res->mapped && res->e.blocks == ask;
+	bool whole = res->mapped && res->e.blocks == ask &&
+		     !(res->e.heat & VCI_HEAT_AHEAD);
 
 	if (hit.addr != (whole ? res->e.addr : 0) ||
 	    (whole && hit.flags != res->e.flags))

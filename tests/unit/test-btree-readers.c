@@ -226,8 +226,7 @@ static int look(u32 blocks, struct vci_lookup *res)
 	if (world_rand(w, 2))
 		hit = vci_bt_hit(w->bt, WORLD_BASE + place, blocks);
 	if (!hit.addr)
-		return vci_btree_lookup_touch(w->bt, WORLD_BASE + place, blocks,
-					      world_rand(w, VCI_HEAT_MAX), res);
+		return vci_btree_lookup_touch(w->bt, WORLD_BASE + place, blocks, res);
 	nr_hits++;
 	res->mapped = true;
 	res->e.addr = hit.addr;

@@ -65,16 +65,18 @@ static void test_merge(void)
 {
 	struct world *w = world_create(1);
 
-	change(w, WORLD_INSERT, 100, 8, DATA(1), 0, 3);
-	change(w, WORLD_INSERT, 116, 8, DATA(1) + 16, 0, 9);
+	change(w, WORLD_INSERT, 100, 5, DATA(1), 0, 2);
+	change(w, WORLD_INSERT, 110, 5, DATA(1) + 10, 0, 2);
 	is_u64(nr_extents(w), 2, "btree:insert_apart_doesnt_merge");
-	change(w, WORLD_INSERT, 108, 8, DATA(1) + 8, 0, 5);
+	change(w, WORLD_INSERT, 105, 5, DATA(1) + 5, 0, 1);
+	is_u64(nr_extents(w), 3, "btree:other_heat_doesnt_merge");
+	change(w, WORLD_INSERT, 105, 5, DATA(1) + 5, 0, 2);
 	is_u64(nr_extents(w), 1, "btree:insert_between_merges_both");
-	is_u64(look(w, 100, 128).e.blocks, 24, "btree:insert_between_makes_one_extent");
-	is_u64(look(w, 100, 128).e.heat, 9, "btree:merge_takes_the_hottest");
-	change(w, WORLD_INSERT, 124, 8, DATA(1) + 24, VCI_EXT_DIRTY, 0);
+	is_u64(look(w, 100, 128).e.blocks, 15, "btree:insert_between_makes_one_extent");
+	is_u64(look(w, 100, 128).e.heat, 2, "btree:merge_keeps_heat");
+	change(w, WORLD_INSERT, 115, 1, DATA(1) + 15, VCI_EXT_DIRTY, 2);
 	is_u64(nr_extents(w), 2, "btree:other_flags_dont_merge");
-	change(w, WORLD_INSERT, 92, 8, DATA(1) - 9, 0, 0);
+	change(w, WORLD_INSERT, 99, 1, DATA(1) - 2, 0, 2);
 	is_u64(nr_extents(w), 3, "btree:other_address_doesnt_merge");
 	change(w, WORLD_INSERT, WORLD_EDGE - 8, 8, DATA(2), 0, 0);
 	change(w, WORLD_INSERT, WORLD_EDGE, 8, DATA(2) + 8, 0, 0);
@@ -91,7 +93,7 @@ static void test_longest(void)
 	struct vci_btree_ops none = world_ops;
 	struct vci_btree_stats s;
 	struct vci_btree *bt;
-	struct vci_extent e = { .blocks = 128, .addr = WORLD_DATA };
+	struct vci_extent e = { .blocks = 4, .addr = WORLD_DATA };
 	struct vci_lookup res;
 	u32 i;
 
@@ -99,15 +101,14 @@ static void test_longest(void)
 	none.unmapped = NULL;
 	bt = vci_btree_create(&none, NULL, &h);
 	spin_lock(vci_btree_lock(bt));
-	for (i = 0; i < 600; i++, e.off += 128, e.addr += 128)
+	for (i = 0; i < 20; i++, e.off += 4, e.addr += 4)
 		if (vci_btree_insert_locked(bt, &e))
 			break;
 	spin_unlock(vci_btree_lock(bt));
 	vci_btree_get_stats(bt, &s);
-	is_u64(s.nr_extents, 2, "btree:extent_length_is_limited");
-	ok(!vci_btree_lookup(bt, 0, ~0u, &res) &&
-	   res.e.blocks == VCI_EXTENT_BLOCKS_MAX / 128 * 128,
-	   "btree:longest_extent_is_whole");
+	is_u64(s.nr_extents, 5, "btree:merging_is_limited");
+	ok(!vci_btree_lookup(bt, 0, ~0u, &res) && res.e.blocks == VCI_MERGE_BLOCKS_MAX,
+	   "btree:longest_merged_is_whole");
 	vci_btree_destroy(bt);
 }
 
@@ -171,22 +172,33 @@ static void test_heat(void)
 
 	for (i = 0; i < 20; i++)
 		change(w, WORLD_INSERT, 100 + 10 * i, 5, DATA(1 + i), 0, 1);
-	ok(!vci_btree_lookup_touch(w->bt, WORLD_BASE + 152, 1, 9, &res) &&
-	   res.e.heat == 9, "btree:touch_reports_the_new_heat");
-	is_u64(look(w, 150, 5).e.heat, 9, "btree:touch_raises_heat");
+	ok(!vci_btree_lookup_touch(w->bt, WORLD_BASE + 152, 1, &res) &&
+	   res.e.heat == 1, "btree:touch_reports_the_heat_before");
+	is_u64(look(w, 150, 5).e.heat, 2, "btree:touch_raises_heat");
 	is_u64(look(w, 140, 5).e.heat, 1, "btree:touch_leaves_others");
-	ok(!vci_btree_lookup_touch(w->bt, WORLD_BASE + 152, 1, 3, &res) &&
-	   look(w, 150, 5).e.heat == 9, "btree:touch_never_lowers_heat");
-	change(w, WORLD_INSERT, 107, 2, DATA(50), 0, 1);
-	is_u64(look(w, 150, 5).e.heat, 9, "btree:heat_moves_with_its_extent");
+	for (i = 0; i < 3; i++)
+		ok(!vci_btree_lookup_touch(w->bt, WORLD_BASE + 152, 1, &res),
+		   "btree:touch_%d", i);
+	is_u64(look(w, 150, 5).e.heat, VCI_HEAT_USES, "btree:heat_is_limited");
+	change(w, WORLD_INSERT, 107, 2, DATA(50), 0, VCI_HEAT_AHEAD | 5);
+	is_u64(look(w, 150, 5).e.heat, 3, "btree:heat_moves_with_its_extent");
+	ok(!vci_btree_lookup_touch(w->bt, WORLD_BASE + 107, 1, &res) &&
+	   res.e.heat == (VCI_HEAT_AHEAD | 5) && look(w, 107, 2).e.heat == 1,
+	   "btree:first_use_of_what_was_read_ahead");
+	res.e = (struct vci_extent) { WORLD_BASE + 170, DATA(8), 5, 0, 1 };
+	vci_btree_cool(w->bt, &res.e, 0);
+	is_u64(look(w, 170, 5).e.heat, 0, "btree:cool_sets_heat");
+	res.e.addr++;
+	vci_btree_cool(w->bt, &res.e, 3);
+	is_u64(look(w, 170, 5).e.heat, 0, "btree:cool_leaves_what_has_moved");
 	change(w, WORLD_REMOVE, 152, 1, 0, 0, 0);
-	ok(look(w, 150, 5).e.heat == 9 && look(w, 153, 5).e.heat == 9,
+	ok(look(w, 150, 5).e.heat == 3 && look(w, 153, 5).e.heat == 3,
 	   "btree:split_extent_keeps_heat");
 	world_checkpoint(w);
 	vci_btree_shrink(w->bt, 0);
 	vci_btree_shrink(w->bt, 0);
 	world_compare(w, 0, WORLD_BLOCKS);
-	is_u64(look(w, 150, 5).e.heat, 9, "btree:heat_survives_a_checkpoint");
+	is_u64(look(w, 150, 5).e.heat, 3, "btree:heat_survives_a_checkpoint");
 	world_ok(w, "btree:heat_changes_nothing_else");
 	world_destroy(w);
 }

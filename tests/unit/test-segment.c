@@ -70,12 +70,13 @@ static void test_victims(void)
 	for (i = 0; i < 6; i++) {
 		vci_segment_set(&t, i, VCI_LIFE_CLOSED);
 		t.s[i].seq = 100 - i;
+		t.s[i].turn = 100 - i;
 	}
-	is_u64(vci_segments_pick_victims(&t, vci_segments_age(&t, 2)), 2, "segment:picks_victims");
+	is_u64(vci_segments_pick_victims(&t, VCI_STREAMS, vci_segments_age(&t, VCI_STREAMS, 2)), 2, "segment:picks_victims");
 	ok(t.s[5].life == VCI_LIFE_VICTIM && t.s[4].life == VCI_LIFE_VICTIM,
 	   "segment:picks_the_oldest");
-	is_u64(vci_segments_pick_victims(&t, vci_segments_age(&t, 100)), 4, "segment:picks_what_there_is");
-	is_u64(vci_segments_pick_victims(&t, vci_segments_age(&t, 1)), 0, "segment:picks_none_of_others");
+	is_u64(vci_segments_pick_victims(&t, VCI_STREAMS, vci_segments_age(&t, VCI_STREAMS, 100)), 4, "segment:picks_what_there_is");
+	is_u64(vci_segments_pick_victims(&t, VCI_STREAMS, vci_segments_age(&t, VCI_STREAMS, 1)), 0, "segment:picks_none_of_others");
 	vci_segments_all(&t, VCI_LIFE_VICTIM, VCI_LIFE_DRAINED);
 	is_u64(t.count[VCI_LIFE_DRAINED], 6, "segment:all_of_one_life");
 }

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Ghosts: see vci-ghost.h.
+ *
+ * A slot: 16 bits of fingerprint, 14 bits of the clock, 2 bits of queue; queues are
+ * counted from 1, so that 0 is an empty slot.  The clock goes round in four times
+ * the life of a ghost.
+ */
+#include "vci-ghost.h"
+
+#define WAYS		4u
+#define CLOCK_BITS	14u
+#define CLOCK_MASK	((1u << CLOCK_BITS) - 1)
+/* Steps of the clock in the life of a ghost, and in a moment. */
+#define LIFE		(1u << (CLOCK_BITS - 2))
+#define MOMENT		(2 * LIFE / VCI_GHOST_MOMENTS)
+
+/**
+ * vci_ghosts_init() - allocate the memory of ghosts
+ * @g: to set up
+ * @units: so many drops of its queue a ghost counts
+ * @slots: how many there are, about; some buckets are fuller than others
+ *
+ * May sleep.  Return: 0 or -ENOMEM.
+ */
+int vci_ghosts_init(struct vci_ghosts *g, u32 units, u32 slots)
+{
+	u32 buckets = roundup_pow_of_two(max(slots / WAYS, 4u));
+
+	/* A power of two, but rather too few than too many. */
+	if (buckets / 2 * WAYS >= slots / 4 * 3)
+		buckets /= 2;
+	memset(g, 0, sizeof(*g));
+	g->units = max(units, 1u);
+	g->mask = buckets - 1;
+	g->tick = max(g->units / LIFE, 1u);
+	g->slot = kvcalloc((size_t)buckets * WAYS, sizeof(*g->slot), GFP_KERNEL);
+	return g->slot ? 0 : -ENOMEM;
+}
+
+/**
+ * vci_ghosts_destroy() - free the memory of ghosts
+ * @g: zeroed or initialised
+ */
+void vci_ghosts_destroy(struct vci_ghosts *g)
+{
+	kvfree(g->slot);
+	g->slot = NULL;
+}
+
+/**
+ * vci_ghosts_bytes() - memory that they take
+ * @g: ghosts
+ */
+u64 vci_ghosts_bytes(const struct vci_ghosts *g)
+{
+	return (g->mask + 1ull) * WAYS * sizeof(*g->slot);
+}
+
+static u32 *bucket_of(const struct vci_ghosts *g, u64 unit, u32 *print)
+{
+	u64 hash = (unit + 1) * 0x9e3779b97f4a7c15ull;
+
+	*print = hash >> 16 & 0xffff;
+	return &g->slot[(size_t)(hash >> 32 & g->mask) * WAYS];
+}
+
+/* In steps; the low bits of it are in the slots. */
+static u64 now(const struct vci_ghosts *g)
+{
+	return div_u64(g->dropped, g->tick);
+}
+
+static u8 queue_in(u32 slot)
+{
+	return (slot & 3) - 1;
+}
+
+/* In steps. */
+static u32 age_in(const struct vci_ghosts *g, u32 slot)
+{
+	return (now(g) - (slot >> 2)) & CLOCK_MASK;
+}
+
+/* An empty slot, else the oldest. */
+static u32 *victim(const struct vci_ghosts *g, u32 *bucket)
+{
+	u32 *oldest = bucket, i;
+
+	for (i = 0; i < WAYS; i++) {
+		if (!bucket[i])
+			return &bucket[i];
+		if (age_in(g, bucket[i]) > age_in(g, *oldest))
+			oldest = &bucket[i];
+	}
+	return oldest;
+}
+
+static u32 *find(const struct vci_ghosts *g, u64 unit)
+{
+	u32 print, *bucket = bucket_of(g, unit, &print), i;
+
+	for (i = 0; i < WAYS; i++)
+		if (bucket[i] && bucket[i] >> 16 == print)
+			return &bucket[i];
+	return NULL;
+}
+
+static struct vci_ghost_moment *moment(struct vci_ghosts *g, u64 step)
+{
+	return &g->past[div_u64(step, MOMENT) % VCI_GHOST_MOMENTS];
+}
+
+/**
+ * vci_ghosts_add() - a unit is dropped
+ * @g: ghosts
+ * @unit: which
+ * @queue: that it was in
+ * @born: when it was filled
+ */
+void vci_ghosts_add(struct vci_ghosts *g, u64 unit, u8 queue, u64 born)
+{
+	u32 print, *bucket = bucket_of(g, unit, &print), *slot = find(g, unit);
+
+	if (!slot)
+		slot = victim(g, bucket);
+	*slot = print << 16 | (now(g) & CLOCK_MASK) << 2 | (queue + 1);
+	g->q[queue].born = born;
+	memcpy(moment(g, now(g))->q, g->q, sizeof(g->q));
+	g->q[queue].dropped++;
+	g->dropped++;
+}
+
+/**
+ * vci_ghosts_take() - was a unit dropped lately?
+ * @g: ghosts
+ * @unit: which; forgotten, if it was
+ * @ghost: about it, if it was
+ *
+ * Return: was it?
+ */
+bool vci_ghosts_take(struct vci_ghosts *g, u64 unit, struct vci_ghost *ghost)
+{
+	const struct vci_ghost_queue *then;
+	u32 *slot = find(g, unit), age;
+
+	if (!slot)
+		return false;
+	ghost->queue = queue_in(*slot);
+	age = age_in(g, *slot);
+	*slot = 0;
+	if (age >= 2 * LIFE - 2 * MOMENT)
+		return false;
+	then = &moment(g, now(g) - min_t(u64, age, now(g)))->q[ghost->queue];
+	ghost->age = min_t(u64, g->q[ghost->queue].dropped - then->dropped, U32_MAX);
+	ghost->born = then->born;
+	return ghost->age < g->units;
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Read-around: how far the I/O of a miss goes beyond it, and what of it is stored.
+ *
+ * It is decided when the read comes, from what the tree and the policy know.  When the data
+ * is there, what was mapped meanwhile is left out.
+ */
+#include "vci-cache-internal.h"
+
+#define UNIT		VCI_UNIT_BLOCKS
+
+static_assert(VCI_PLAN_UNITS == VCI_AROUND_UNITS);
+static_assert(UNIT == 1u << VCI_UNIT_LOG2);
+
+static bool is_pending(const struct vci_plan *plan, u64 off, u32 blocks)
+{
+	return plan->ops && plan->ops->pending(plan->ctx, off, blocks);
+}
+
+/* A write that finds its place cached saves less than a read: counted as a quarter. */
+#define WRITES_PER_READ	4u
+
+enum unit_state { UNIT_CACHED, UNIT_MISSING, UNIT_FORBIDDEN };
+
+/* All of it is mapped or on its way; or it must not be read past the cache. */
+static enum unit_state look_at(struct vci_cache *c, const struct vci_plan *plan, u64 unit)
+{
+	u64 off = unit << VCI_UNIT_LOG2, end = off + UNIT;
+	struct vci_lookup res;
+	bool missing = false;
+
+	if (end > c->header.backing_blocks)
+		return UNIT_FORBIDDEN;
+	while (off < end) {
+		if (vci_cache_peek(c, off, end - off, &res) ||
+		    (res.mapped && res.e.flags & VCI_EXT_DIRTY))
+			return UNIT_FORBIDDEN;
+		missing |= !res.mapped;
+		off += res.e.blocks;
+	}
+	return !missing || is_pending(plan, end - UNIT, UNIT) ? UNIT_CACHED : UNIT_MISSING;
+}
+
+/* What it is to decide about one side. */
+struct side {
+	enum vci_around_side side;
+	u64 edge;			/* unit next to the miss */
+	bool goes_on;
+	bool try;
+	struct vci_policy_prices prices;
+};
+
+/*
+ * Adds up, unit by unit away from the miss, what each gains, less what reading it
+ * costs; what is cached lies in the way and must be read too.  Return: how many
+ * units to extend by, where the sum is largest.
+ */
+static u32 extend(struct vci_cache *c, struct vci_plan *plan, const struct side *s)
+{
+	u8 *bins = plan->bin[s->side];
+	s64 sum = 0, best = 0;
+	u32 d, nr = 0;
+
+	for (d = 0; d < VCI_PLAN_UNITS; d++) {
+		u64 unit = s->side == VCI_AROUND_BEHIND ? s->edge + d : s->edge - d, worth;
+		enum unit_state state;
+
+		bins[d] = VCI_PLAN_SKIP;
+		if (s->side == VCI_AROUND_BEFORE && d > s->edge)
+			break;
+		state = look_at(c, plan, unit);
+		if (state == UNIT_FORBIDDEN)
+			break;
+		sum -= s->prices.read;
+		if (state == UNIT_MISSING) {
+			u8 bin = vci_around_bin(s->side, d, s->goes_on);
+
+			worth = vci_policy_worth(&c->policy, bin, unit);
+			if (worth > s->prices.store || s->try) {
+				bins[d] = bin;
+				sum += s->try ? s->prices.read + 1 : worth - s->prices.store;
+			}
+		}
+		if (sum > best) {
+			best = sum;
+			nr = d + 1;
+		}
+	}
+	return nr;
+}
+
+static bool is_cached(struct vci_cache *c, const struct vci_plan *plan, u64 off)
+{
+	struct vci_lookup res;
+
+	return !vci_cache_peek(c, off, 1, &res) && (res.mapped || is_pending(plan, off, 1));
+}
+
+static void extend_both(struct vci_cache *c, struct vci_plan *plan)
+{
+	u64 first = plan->miss >> VCI_UNIT_LOG2, end = plan->miss + plan->miss_blocks;
+	u64 behind = (end + UNIT - 1) >> VCI_UNIT_LOG2;
+	struct side s = { .try = vci_policy_try(&c->policy, plan->missed) };
+	u32 nr;
+
+	vci_policy_prices(&c->policy, &s.prices);
+	s.side = VCI_AROUND_BEHIND;
+	s.edge = behind;
+	s.goes_on = first && is_cached(c, plan, (first << VCI_UNIT_LOG2) - 1);
+	nr = extend(c, plan, &s);
+	if (nr)
+		plan->blocks = ((behind + nr) << VCI_UNIT_LOG2) - plan->off;
+	if (!first)
+		return;
+	s.side = VCI_AROUND_BEFORE;
+	s.edge = first - 1;
+	s.goes_on = is_cached(c, plan, behind << VCI_UNIT_LOG2);
+	nr = extend(c, plan, &s);
+	if (nr) {
+		u64 off = (first - nr) << VCI_UNIT_LOG2;
+
+		plan->blocks += plan->off - off;
+		plan->off = off;
+	}
+}
+
+/* What of it is mapped is read from the backing device too, but it is used. */
+static void note_uses(struct vci_cache *c, u64 off, u32 blocks)
+{
+	struct vci_lookup res;
+
+	for (; blocks; off += res.e.blocks, blocks -= res.e.blocks)
+		if (vci_cache_lookup(c, off, blocks, &res))
+			return;
+}
+
+/**
+ * vci_plan_read() - the I/O for a miss
+ * @c: cache
+ * @off: first block that was missed
+ * @blocks: up to behind the last
+ * @around: may it be extended?
+ * @ops: what of the device is on its way into the log; may be NULL
+ * @ctx: for @ops
+ * @plan: filled in
+ *
+ * Map context.
+ */
+void vci_plan_read(struct vci_cache *c, u64 off, u32 blocks, bool around,
+		   const struct vci_plan_ops *ops, void *ctx, struct vci_plan *plan)
+{
+	plan->miss = off;
+	plan->miss_blocks = blocks;
+	plan->missed = ((off + blocks - 1) >> VCI_UNIT_LOG2) - (off >> VCI_UNIT_LOG2) + 1;
+	plan->ops = ops;
+	plan->ctx = ctx;
+	plan->admit_nr = 0;
+	vci_plan_shrink(plan);
+	note_uses(c, off, blocks);
+	if (around)
+		extend_both(c, plan);
+	plan->next = plan->off;
+}
+
+/**
+ * vci_plan_shrink() - read what was asked for, and no more
+ * @plan: from vci_plan_read()
+ */
+void vci_plan_shrink(struct vci_plan *plan)
+{
+	plan->off = plan->miss;
+	plan->blocks = plan->miss_blocks;
+	plan->next = plan->off;
+}
+
+/* ---- storing ---- */
+
+/* Of the hole at plan->next, @blocks long: what was asked for. */
+static void take_missed(struct vci_cache *c, struct vci_plan *plan, u32 blocks,
+			struct vci_plan_piece *piece)
+{
+	u64 off = plan->next, unit = off >> VCI_UNIT_LOG2;
+	u64 end = off + min(blocks, VCI_ENTRY_BLOCKS_MAX - UNIT);
+	bool kept;
+
+	if (!plan->admit_nr || unit < plan->admit_unit ||
+	    unit >= plan->admit_unit + plan->admit_nr) {
+		plan->admit_unit = unit;
+		plan->admit_nr = ((end - 1) >> VCI_UNIT_LOG2) - unit + 1;
+		plan->admit = vci_policy_admit(&c->policy, off, end - off, plan->missed);
+	}
+	unit -= plan->admit_unit;
+	kept = plan->admit >> unit & 1;
+	while (unit < plan->admit_nr && (plan->admit >> unit & 1) == kept)
+		unit++;
+	piece->off = off;
+	piece->blocks = min(end, (plan->admit_unit + unit) << VCI_UNIT_LOG2) - off;
+	piece->stream = kept ? VCI_STREAM_KEPT : VCI_STREAM_NEW;
+	piece->heat = 0;
+}
+
+/* The bin of the unit at plan->next; what lies in a unit of the miss too goes with the next. */
+static u8 bin_at(const struct vci_plan *plan)
+{
+	u64 unit = plan->next >> VCI_UNIT_LOG2, first = plan->miss >> VCI_UNIT_LOG2;
+	u64 last = (plan->miss + plan->miss_blocks - 1) >> VCI_UNIT_LOG2;
+
+	if (plan->next < plan->miss)
+		return plan->bin[VCI_AROUND_BEFORE][unit < first ? first - unit - 1 : 0];
+	return plan->bin[VCI_AROUND_BEHIND][unit > last ? unit - last - 1 : 0];
+}
+
+/* Of the hole at plan->next: what was read around.  False: not this unit. */
+static bool take_around(struct vci_cache *c, struct vci_plan *plan, u32 blocks,
+			struct vci_plan_piece *piece)
+{
+	u8 bin = bin_at(plan);
+
+	piece->off = plan->next;
+	piece->blocks = min_t(u32, blocks, UNIT - (plan->next & (UNIT - 1)));
+	if (bin == VCI_PLAN_SKIP)
+		return false;
+	piece->stream = VCI_STREAM_AHEAD;
+	piece->heat = VCI_HEAT_AHEAD | bin;
+	/* A unit counts once, however many holes it has. */
+	if (!((plan->next + piece->blocks) & (UNIT - 1)))
+		vci_policy_read_ahead(&c->policy, bin, plan->next >> VCI_UNIT_LOG2);
+	return true;
+}
+
+/* The part of the I/O from plan->next on that is of one kind. */
+static u64 kind_end(const struct vci_plan *plan)
+{
+	if (plan->next < plan->miss)
+		return plan->miss;
+	if (plan->next < plan->miss + plan->miss_blocks)
+		return plan->miss + plan->miss_blocks;
+	return plan->off + plan->blocks;
+}
+
+/* What is on its way already isn't stored twice. */
+static bool take(struct vci_cache *c, struct vci_plan *plan, u32 blocks,
+		 struct vci_plan_piece *piece)
+{
+	if (is_pending(plan, plan->next, min(blocks, UNIT))) {
+		piece->blocks = min(blocks, UNIT);
+		return false;
+	}
+	if (plan->next < plan->miss || plan->next >= plan->miss + plan->miss_blocks)
+		return take_around(c, plan, blocks, piece);
+	take_missed(c, plan, blocks, piece);
+	return true;
+}
+
+/**
+ * vci_plan_next() - the next part of what was read that is to be stored
+ * @c: cache
+ * @plan: from vci_plan_read(); it was read
+ * @piece: filled in
+ *
+ * Any context.  Return: false if there is no more.
+ */
+bool vci_plan_next(struct vci_cache *c, struct vci_plan *plan, struct vci_plan_piece *piece)
+{
+	u64 end = plan->off + plan->blocks;
+	struct vci_lookup res;
+
+	while (plan->next < end) {
+		u32 blocks = kind_end(plan) - plan->next;
+		bool store = false;
+
+		if (vci_cache_peek(c, plan->next, blocks, &res)) {
+			/* Nobody knows; mapping it will. */
+			store = take(c, plan, blocks, piece);
+			plan->next += piece->blocks;
+		} else if (res.mapped) {
+			plan->next += res.e.blocks;
+		} else {
+			store = take(c, plan, res.e.blocks, piece);
+			plan->next += piece->blocks;
+		}
+		if (store)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * vci_plan_took() - an I/O of the backing device took so long
+ * @c: cache
+ * @blocks: of it
+ * @us: microseconds
+ *
+ * Any context.
+ */
+void vci_plan_took(struct vci_cache *c, u32 blocks, u64 us)
+{
+	vci_policy_took(&c->policy, blocks, us);
+}
+
+/**
+ * vci_plan_written() - data was written to the backing device, and may be stored
+ * @c: cache
+ * @off: first block
+ * @blocks: how many
+ * @w: the write
+ * @piece: filled in: what from the start of it goes where
+ *
+ * Any context.  What replaces something that was mapped goes to NEW, one use hotter.
+ */
+void vci_plan_written(struct vci_cache *c, u64 off, u32 blocks, const struct vci_write *w,
+		      struct vci_plan_piece *piece)
+{
+	u32 units = ((off + blocks - 1) >> VCI_UNIT_LOG2) - (off >> VCI_UNIT_LOG2) + 1;
+	struct vci_plan plan = { .next = off, .missed = WRITES_PER_READ * units };
+
+	if (!w->replaces) {
+		take_missed(c, &plan, blocks, piece);
+		return;
+	}
+	*piece = (struct vci_plan_piece) {
+		.off = off, .blocks = min(blocks, VCI_ENTRY_BLOCKS_MAX),
+		.stream = VCI_STREAM_NEW, .heat = w->heat,
+	};
+}
