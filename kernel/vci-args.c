@@ -99,7 +99,7 @@ static int parse_size(const char *word, u64 *bytes)
 
 /* What a table line has said already: nothing is said twice. */
 struct features_seen {
-	bool mode, age, force, ordered, memory;
+	bool mode, age, force, ordered, memory, alone;
 };
 
 static bool first_time(bool *seen)
@@ -152,6 +152,11 @@ static unsigned int parse_feature(unsigned int argc, char **argv,
 		config->ordered = true;
 		return first_time(&seen->ordered);
 	}
+	if (!strcasecmp(argv[0], "no_read_around")) {
+		*error = "no_read_around is given twice";
+		config->alone = true;
+		return first_time(&seen->alone);
+	}
 	n = named(argc, argv, "max_dirty_age", &value);
 	if (n) {
 		*error = "max_dirty_age wants a number of seconds, once";
@@ -168,7 +173,7 @@ static unsigned int parse_feature(unsigned int argc, char **argv,
 			return 0;
 		return n;
 	}
-	*error = "Unknown feature (known: a cache mode, max_dirty_age, mem_limit, ordered, force)";
+	*error = "Unknown feature (mode, max_dirty_age, mem_limit, no_read_around, ordered, force)";
 	return 0;
 }
 
@@ -215,6 +220,7 @@ int vci_args_parse(unsigned int argc, char **argv, struct vci_config *config,
 	config->force = false;
 	config->ordered = false;
 	config->mem_limit = 0;
+	config->alone = false;
 	if (argc == 2)
 		return 0;
 	if (parse_number(argv[2], &nr)) {

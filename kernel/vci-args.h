@@ -30,6 +30,7 @@ struct vci_config {
 	bool force;			/* use the image though dirty data may be lost */
 	bool ordered;			/* write back in the order of users' flushes */
 	u64 mem_limit;			/* bytes; 0: no limit */
+	bool alone;			/* misses are read without what is around them */
 };
 
 enum vci_message_kind {

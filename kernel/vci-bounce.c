@@ -23,11 +23,6 @@
 	 REQ_META | REQ_PRIO | REQ_IDLE | REQ_FUA | REQ_RAHEAD | REQ_BACKGROUND | \
 	 REQ_NOWAIT)
 
-static unsigned int pages_of(const struct bio *user)
-{
-	return DIV_ROUND_UP(bio_sectors(user), PAGE_SECTORS);
-}
-
 static void pages_put(struct vci_target *t, unsigned int nr)
 {
 	atomic_sub(nr, &t->nr_bounce_pages);
@@ -59,7 +54,7 @@ static void bounce_free(struct vci_target *t, struct bio *user, struct bio *boun
 {
 	bio_free_pages(bounce);
 	bio_put(bounce);
-	pages_put(t, pages_of(user));
+	pages_put(t, vci_bio(user)->bounce_pages);
 }
 
 static void copy_iter(struct bio *to, struct bvec_iter to_iter, struct bio *from,
@@ -69,11 +64,11 @@ static void copy_iter(struct bio *to, struct bvec_iter to_iter, struct bio *from
 }
 
 /* The whole of a bounce bio, whatever was done to its own iterator. */
-static struct bvec_iter bounce_iter(const struct bio *user)
+static struct bvec_iter bounce_iter(u64 off, u32 sectors)
 {
 	return (struct bvec_iter){
-		.bi_sector = user->bi_iter.bi_sector,
-		.bi_size = user->bi_iter.bi_size,
+		.bi_sector = off,
+		.bi_size = sectors << SECTOR_SHIFT,
 	};
 }
 
@@ -81,13 +76,15 @@ static struct bvec_iter bounce_iter(const struct bio *user)
  * vci_bounce_alloc() - a bounce bio for the backing device
  * @t: target
  * @user: a read or write of any size, at its place on the backing device
+ * @off: first sector; before that of @user if more is read
+ * @sectors: how many; all of @user are among them
  *
  * Any context.  Return: the bio, holding the data if it is a write; NULL if
- * there is no memory now, or @user is too large.
+ * there is no memory now, or it would be too large.
  */
-struct bio *vci_bounce_alloc(struct vci_target *t, struct bio *user)
+struct bio *vci_bounce_alloc(struct vci_target *t, struct bio *user, u64 off, u32 sectors)
 {
-	unsigned int nr = pages_of(user);
+	unsigned int nr = DIV_ROUND_UP(sectors, PAGE_SECTORS);
 	struct bio *bounce;
 
 	if (nr > BIO_MAX_VECS || !pages_get(t, nr))
@@ -98,15 +95,57 @@ struct bio *vci_bounce_alloc(struct vci_target *t, struct bio *user)
 		pages_put(t, nr);
 		return NULL;
 	}
-	if (!alloc_pages_for(bounce, user->bi_iter.bi_size)) {
+	vci_bio(user)->bounce_pages = nr;
+	if (!alloc_pages_for(bounce, sectors << SECTOR_SHIFT)) {
 		bounce_free(t, user, bounce);
 		return NULL;
 	}
-	bounce->bi_iter.bi_sector = user->bi_iter.bi_sector;
+	bounce->bi_iter.bi_sector = off;
 	bounce->bi_ioprio = user->bi_ioprio;
 	if (op_is_write(bio_op(user)))
 		copy_iter(bounce, bounce->bi_iter, user, user->bi_iter);
 	return bounce;
+}
+
+/* ---- when it is done ---- */
+
+static void finish_write(struct bio *user, struct bio *bounce)
+{
+	struct vci_bio *b = vci_bio(user);
+	struct vci_fill_source source = {
+		.off = vci_bio_off(b), .blocks = bio_sectors(user), .bio = bounce,
+		.iter = bounce_iter(vci_bio_off(b), bio_sectors(user)),
+	};
+	u64 off = source.off, end = off + source.blocks;
+	struct vci_target *t = b->t;
+	struct vci_plan_piece piece;
+
+	if (!vci_write_end(t->cache, &b->write, &source.ticket) || user->bi_status)
+		return;
+	for (; off < end; off += piece.blocks) {
+		vci_plan_written(t->cache, off, end - off, &b->write, &piece);
+		vci_writer_fill(&t->writer, &piece, &source);
+	}
+}
+
+static void finish_read(struct bio *user, struct bio *bounce)
+{
+	struct vci_bio *b = vci_bio(user);
+	struct vci_plan *plan = &b->plan;
+	struct vci_fill_source source = {
+		.off = plan->off, .blocks = plan->blocks, .ticket = b->ticket,
+		.bio = bounce, .iter = bounce_iter(plan->off, plan->blocks),
+	};
+	struct bvec_iter from = source.iter;
+	struct vci_plan_piece piece;
+
+	if (user->bi_status)
+		return;
+	bio_advance_iter(bounce, &from, (vci_bio_off(b) - plan->off) << SECTOR_SHIFT);
+	from.bi_size = user->bi_iter.bi_size;
+	copy_iter(user, user->bi_iter, bounce, from);
+	while (vci_plan_next(b->t->cache, plan, &piece))
+		vci_writer_fill(&b->t->writer, &piece, &source);
 }
 
 /* The I/O is done: hand the data to its user and to the cache. */
@@ -115,20 +154,11 @@ static void bounce_finish(struct bio *user)
 	struct vci_bio *b = vci_bio(user);
 	struct vci_target *t = b->t;
 	struct bio *bounce = b->bounce;
-	struct vci_ticket ticket = { 0 };
-	bool fill = b->fill;
 
 	if (op_is_write(bio_op(user)))
-		fill = vci_write_end(t->cache, &b->write, &ticket);
+		finish_write(user, bounce);
 	else
-		ticket = b->ticket;
-	if (!user->bi_status) {
-		if (!op_is_write(bio_op(user)))
-			copy_iter(user, user->bi_iter, bounce, bounce_iter(user));
-		if (fill)
-			vci_writer_fill(&t->writer, vci_bio_off(b), bio_sectors(user),
-					&ticket, bounce, bounce_iter(user));
-	}
+		finish_read(user, bounce);
 	bounce_free(t, user, bounce);
 	bio_endio(user);
 }
@@ -141,9 +171,15 @@ static void bounce_work(struct work_struct *work)
 static void bounce_endio(struct bio *bounce)
 {
 	struct bio *user = bounce->bi_private;
+	struct vci_bio *b = vci_bio(user);
+	bool is_write = op_is_write(bio_op(user));
+	u32 sectors = is_write ? bio_sectors(user) : b->plan.blocks;
 
 	user->bi_status = bounce->bi_status;
-	if (bio_sectors(user) > VCI_COPY_SECTORS_MAX)
+	if (!is_write && !user->bi_status)
+		vci_plan_took(b->t->cache, sectors,
+			      ktime_us_delta(ktime_get(), b->submitted));
+	if (sectors > VCI_COPY_SECTORS_MAX)
 		vci_defer(user, bounce_work);
 	else
 		bounce_finish(user);
@@ -161,6 +197,7 @@ int vci_bounce_submit(struct bio *user, struct bio *bounce)
 	bounce->bi_private = user;
 	bounce->bi_end_io = bounce_endio;
 	vci_bio(user)->bounce = bounce;
+	vci_bio(user)->submitted = ktime_get();
 	dm_submit_bio_remap(user, bounce);
 	return DM_MAPIO_SUBMITTED;
 }

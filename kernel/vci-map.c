@@ -146,6 +146,22 @@ int vci_read_hit(struct vci_target *t, struct bio *bio, const struct vci_lookup 
 	return read_hit(t, bio, vci_bio(bio), res->e.addr, res->e.flags);
 }
 
+static bool writer_has(void *ctx, u64 off, u32 blocks)
+{
+	return vci_writer_has(ctx, off, blocks);
+}
+
+static const struct vci_plan_ops plan_ops = { .pending = writer_has };
+
+static struct bio *bounce_for(struct vci_target *t, struct bio *bio)
+{
+	struct vci_bio *b = vci_bio(bio);
+
+	if (!vci_ticket_take(t->cache, b->plan.off, b->plan.blocks, &b->ticket))
+		return NULL;
+	return vci_bounce_alloc(t, bio, b->plan.off, b->plan.blocks);
+}
+
 /**
  * vci_read_miss() - map a read to the backing device; fill what isn't mapped
  * @t: target
@@ -156,13 +172,17 @@ int vci_read_hit(struct vci_target *t, struct bio *bio, const struct vci_lookup 
 int vci_read_miss(struct vci_target *t, struct bio *bio)
 {
 	struct vci_bio *b = vci_bio(bio);
-	struct bio *bounce = NULL;
+	struct bio *bounce;
 
 	vci_count(t, VCI_READ_MISSES);
 	b->iter = bio->bi_iter;
-	b->fill = vci_ticket_take(t->cache, vci_bio_off(b), bio_sectors(bio), &b->ticket);
-	if (b->fill)
-		bounce = vci_bounce_alloc(t, bio);
+	vci_plan_read(t->cache, vci_bio_off(b), bio_sectors(bio), !t->alone, &plan_ops,
+		      &t->writer, &b->plan);
+	bounce = bounce_for(t, bio);
+	if (!bounce && b->plan.blocks > bio_sectors(bio)) {
+		vci_plan_shrink(&b->plan);
+		bounce = bounce_for(t, bio);
+	}
 	if (bounce)
 		return vci_bounce_submit(bio, bounce);
 	vci_count(t, VCI_BYPASSED);
@@ -210,6 +230,39 @@ static int read_not_resident(struct bio *bio)
 	return DM_MAPIO_SUBMITTED;
 }
 
+/* A hole of @sectors is at its start: how far is it to the end of the last one? */
+static unsigned int sectors_to_read(struct vci_target *t, struct bio *bio,
+				    unsigned int sectors)
+{
+	u64 off = vci_bio_off(vci_bio(bio)), at = off + sectors;
+	u64 end = off + min_t(unsigned int, bio_sectors(bio), VCI_FILL_SECTORS_MAX);
+	struct vci_lookup res;
+
+	while (at < end) {
+		if (vci_cache_peek(t->cache, at, end - at, &res) ||
+		    (res.mapped && res.e.flags & VCI_EXT_DIRTY))
+			break;
+		at += res.e.blocks;
+		if (!res.mapped)
+			sectors = at - off;
+	}
+	return min_t(unsigned int, sectors, VCI_FILL_SECTORS_MAX);
+}
+
+/*
+ * It is on its way into the log, all of it.  All of it must be a @hole, too: a fill waits
+ * long, and doesn't know what was written to the log meanwhile.
+ */
+static bool read_from_writer(struct vci_target *t, struct bio *bio, unsigned int hole)
+{
+	if (bio_sectors(bio) > min_t(unsigned int, hole, VCI_COPY_SECTORS_MAX) ||
+	    !vci_writer_read(&t->writer, bio, vci_bio_off(vci_bio(bio))))
+		return false;
+	vci_count(t, VCI_READ_HITS);
+	bio_endio(bio);
+	return true;
+}
+
 static noinline int map_read(struct vci_target *t, struct bio *bio, struct vci_bio *b)
 {
 	bool cached = vci_reads_cached(t);
@@ -225,8 +278,11 @@ static noinline int map_read(struct vci_target *t, struct bio *bio, struct vci_b
 	if (r)
 		return vci_read_unknown(t, bio, r);
 	sectors = res.e.blocks;
-	if (!res.mapped && cached)
-		sectors = min_t(unsigned int, sectors, VCI_FILL_SECTORS_MAX);
+	if (!res.mapped && cached) {
+		if (read_from_writer(t, bio, sectors))
+			return DM_MAPIO_SUBMITTED;
+		sectors = sectors_to_read(t, bio, sectors);
+	}
 	if (sectors < bio_sectors(bio))
 		dm_accept_partial_bio(bio, sectors);
 	if (vci_is_served(&res, cached))
@@ -322,7 +378,6 @@ static noinline int map_other(struct vci_target *t, struct bio *bio, struct vci_
 {
 	b->t = t;
 	b->kind = VCI_BIO_PLAIN;
-	b->fill = false;
 	if (bio->bi_opf & REQ_PREFLUSH || !bio_sectors(bio))
 		return map_flush(t, bio);
 	if (!op_is_write(bio_op(bio)))

@@ -180,13 +180,15 @@ static void status_table(struct vci_target *t, char *result, unsigned int maxlen
 
 	nr += age == VCI_MAX_DIRTY_AGE ? 0 : 2;
 	nr += limit ? 2 : 0;
-	nr += t->force + t->ordered;
+	nr += t->force + t->ordered + t->alone;
 	DMEMIT("%s %s %u %s", t->backing_dev->name, t->cache_dev->name, nr,
 	       vci_mode_name(READ_ONCE(t->mode)));
 	if (age != VCI_MAX_DIRTY_AGE)
 		DMEMIT(" max_dirty_age %u", age);
 	if (limit)
 		DMEMIT(" mem_limit %llu", limit);
+	if (t->alone)
+		DMEMIT(" no_read_around");
 	if (t->ordered)
 		DMEMIT(" ordered");
 	if (t->force)

@@ -249,6 +249,7 @@ static int vci_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	t->force = config.force;
 	t->ordered = config.ordered;
 	t->mem_limit = config.mem_limit;
+	t->alone = config.alone;
 	vci_set_mode(t, config.mode);
 	t->writer.cleaner.max_age = config.max_dirty_age;
 	r = get_devices(t, &config);

@@ -98,6 +98,7 @@ struct vci_target {
 	bool force;			/* activate though dirty data may be lost */
 	bool ordered;			/* write back in the order of users' flushes */
 	u64 mem_limit;			/* bytes; 0: none */
+	bool alone;			/* misses are read without what is around them */
 
 	/* Set while the device is suspended: by preresume and the destructor. */
 	struct vci_cache *cache;
@@ -142,7 +143,6 @@ struct vci_bio {
 	struct bvec_iter iter;		/* its place on the backing device; what is left */
 	unsigned short flags;		/* bi_flags it came with */
 	u8 kind;
-	bool fill;			/* ticket is valid */
 	bool dirty;			/* HIT: only the cache device has it */
 	union {
 		unsigned int guard;		/* HIT, PLACE */
@@ -151,6 +151,9 @@ struct vci_bio {
 		struct vci_flush_token token;	/* FLUSH_* */
 	};
 	struct bio *bounce;
+	unsigned int bounce_pages;
+	ktime_t submitted;		/* the bounce bio */
+	struct vci_plan plan;		/* a miss with a bounce bio */
 	struct work_struct work;
 };
 
@@ -228,7 +231,7 @@ int vci_map_write(struct vci_target *t, struct bio *bio);
 void vci_write_past_log(struct bio *bio);
 
 /* vci-bounce.c */
-struct bio *vci_bounce_alloc(struct vci_target *t, struct bio *user);
+struct bio *vci_bounce_alloc(struct vci_target *t, struct bio *user, u64 off, u32 sectors);
 int vci_bounce_submit(struct bio *user, struct bio *bounce);
 
 /* vci-status.c */

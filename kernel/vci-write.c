@@ -55,7 +55,8 @@ static int write_backing(struct vci_target *t, struct bio *bio)
 	    !bdev_max_discard_sectors(t->backing_dev->bdev))
 		return complete_discard(t, bio);
 	if (is_cacheable(t, bio)) {
-		bounce = vci_bounce_alloc(t, bio);
+		bounce = vci_bounce_alloc(t, bio, vci_bio_off(vci_bio(bio)),
+					  bio_sectors(bio));
 		if (bounce)
 			return vci_bounce_submit(bio, bounce);
 		vci_count(t, VCI_BYPASSED);

@@ -3,7 +3,7 @@
  * The writer: see vci-writer.h.
  *
  * Invariants:
- *  W1 each buffer is on one list, or the current one, or in the thread's hands
+ *  W1 each buffer is on one list, or a current one, or in the thread's hands
  *  W2 a sealed buffer takes no more entries; when none of them is pending, the
  *     work is queued
  *  W3 the thread touches a buffer's contents only when nothing is pending in it
@@ -20,15 +20,7 @@
 
 /* Memory for fill buffers, and how many there are at least. */
 #define VCI_FILL_BYTES		(4u << 20)
-#define VCI_FILL_BUFFERS_MIN	3u
-
-/*
- * A buffer that isn't full is sealed when it is older than VCI_SEAL_MS if that
- * makes a large write, and older than VCI_SEAL_MAX_MS in any case.
- */
-#define VCI_SEAL_MS		100u
-#define VCI_SEAL_BLOCKS		256u
-#define VCI_SEAL_MAX_MS		1000u
+#define VCI_FILL_BUFFERS_MIN	(2 * VCI_STREAMS)
 
 /* Idle work is done after a tick without I/O, or after so long anyway. */
 #define VCI_TICK_MS		1000u
@@ -64,7 +56,7 @@ static void buffer_free(struct vci_fill_buffer *b)
 /* Empties the buffer without writing it. */
 static void buffer_drop(struct vci_fill_buffer *b)
 {
-	vci_fill_init(&b->fill, b->fill.buffer, b->fill.capacity + VCI_UNIT_BLOCKS);
+	vci_fill_init(&b->fill, b->fill.buffer, b->fill.size);
 }
 
 static void buffer_recycle(struct vci_writer *w, struct vci_fill_buffer *b)
@@ -75,23 +67,23 @@ static void buffer_recycle(struct vci_writer *w, struct vci_fill_buffer *b)
 	spin_unlock_irq(&w->lock);
 }
 
-static void seal_locked(struct vci_writer *w)
+static void seal_locked(struct vci_writer *w, u8 stream)
 {
-	struct vci_fill_buffer *b = w->current_buffer;
+	struct vci_fill_buffer *b = w->current_buffer[stream];
 
 	lockdep_assert_held(&w->lock);
 	if (!b)
 		return;
 	b->sealed = true;
 	list_add_tail(&b->list, &w->sealed);
-	w->current_buffer = NULL;
+	w->current_buffer[stream] = NULL;
 	if (!b->fill.pending)
 		queue_work(w->wq, &w->work);
 }
 
-static struct vci_fill_buffer *open_locked(struct vci_writer *w)
+static struct vci_fill_buffer *open_locked(struct vci_writer *w, u8 stream)
 {
-	struct vci_fill_buffer *b = w->current_buffer;
+	struct vci_fill_buffer *b = w->current_buffer[stream];
 
 	lockdep_assert_held(&w->lock);
 	if (b || !w->taking)
@@ -100,9 +92,8 @@ static struct vci_fill_buffer *open_locked(struct vci_writer *w)
 	if (!b)
 		return NULL;
 	list_del_init(&b->list);
-	b->opened = jiffies;
-	w->current_buffer = b;
-	mod_delayed_work(w->wq, &w->tick, msecs_to_jiffies(VCI_SEAL_MS));
+	vci_fill_begin(w->cache, &b->fill, stream);
+	w->current_buffer[stream] = b;
 	return b;
 }
 
@@ -116,18 +107,18 @@ struct vci_slot {
 	void *data;
 };
 
-static int reserve_locked(struct vci_writer *w, u64 off, u32 blocks,
+static int reserve_locked(struct vci_writer *w, u64 off, u32 blocks, u8 stream,
 			  struct vci_slot *slot)
 {
 	const struct vci_ticket none = { 0 };
-	struct vci_fill_buffer *b = open_locked(w);
+	struct vci_fill_buffer *b = open_locked(w, stream);
 	int entry = -ENOSPC;
 
 	if (b)
 		entry = vci_fill_reserve(&b->fill, off, blocks, &none);
 	if (b && entry == -ENOSPC) {
-		seal_locked(w);
-		b = open_locked(w);
+		seal_locked(w, stream);
+		b = open_locked(w, stream);
 		if (b)
 			entry = vci_fill_reserve(&b->fill, off, blocks, &none);
 	}
@@ -142,15 +133,17 @@ static int reserve_locked(struct vci_writer *w, u64 off, u32 blocks,
 }
 
 static int writer_reserve(struct vci_writer *w, u64 off, u32 blocks,
-			  struct vci_slot *slot)
+			  const struct vci_plan_piece *piece, struct vci_slot *slot)
 {
 	unsigned long flags;
 	int r;
 
 	spin_lock_irqsave(&w->lock, flags);
-	r = reserve_locked(w, off, min(blocks, VCI_ENTRY_BLOCKS_MAX), slot);
+	r = reserve_locked(w, off, min(blocks, VCI_ENTRY_BLOCKS_MAX), piece->stream, slot);
 	if (r)
 		w->nr_dropped++;
+	else
+		slot->buffer->fill.e[slot->entry].heat = piece->heat;
 	spin_unlock_irqrestore(&w->lock, flags);
 	return r;
 }
@@ -195,35 +188,154 @@ void vci_copy_from_bio(void *to, struct bio *bio, struct bvec_iter *iter,
 /**
  * vci_writer_fill() - put data of the backing device into the cache
  * @w: writer
- * @off: first block on the backing device
- * @blocks: how many
- * @ticket: taken for this range before the data was read from the device, or
- *	given by the write of this data
- * @source: bio whose pages hold the data and belong to nobody else
- * @from: where in @source
+ * @piece: what of it, and where it goes
+ * @source: data that was read under this ticket, or whose write gave it; the bio's
+ *	pages belong to nobody else
  *
  * Any context.  Drops what finds no room.
  */
-void vci_writer_fill(struct vci_writer *w, u64 off, u32 blocks,
-		     const struct vci_ticket *ticket, struct bio *source,
-		     struct bvec_iter from)
+void vci_writer_fill(struct vci_writer *w, const struct vci_plan_piece *piece,
+		     const struct vci_fill_source *source)
 {
-	u64 start = off, end = off + blocks;
+	u64 off = piece->off, end = off + piece->blocks;
+	struct bvec_iter from = source->iter;
 
+	bio_advance_iter(source->bio, &from, (off - source->off) << SECTOR_SHIFT);
 	while (off < end) {
 		struct vci_ticket own = { 0 };
 		struct vci_slot slot;
 		bool valid;
 
-		if (writer_reserve(w, off, end - off, &slot))
+		if (writer_reserve(w, off, end - off, piece, &slot))
 			return;
-		vci_copy_from_bio(slot.data, source, &from,
+		vci_copy_from_bio(slot.data, source->bio, &from,
 				  slot.blocks * VCI_BLOCK_SIZE);
 		valid = vci_ticket_take(w->cache, off, slot.blocks, &own) &&
-			vci_ticket_valid(w->cache, start, blocks, ticket);
+			vci_ticket_valid(w->cache, source->off, source->blocks,
+					 &source->ticket);
 		writer_commit(w, &slot, &own, valid);
 		off += slot.blocks;
 	}
+}
+
+/* ---- reading what is filled, but not appended yet: any context ---- */
+
+struct vci_found {
+	struct vci_fill *fill;
+	const void *data;
+	u32 blocks;
+	int entry;
+};
+
+static bool find_in(struct vci_writer *w, struct vci_fill *f, u64 off, u32 blocks,
+		    struct vci_found *found)
+{
+	found->fill = f;
+	found->blocks = blocks;
+	found->data = vci_fill_find(f, off, &found->blocks, &found->entry);
+	return found->data && vci_fill_fresh(w->cache, f, found->entry);
+}
+
+/* What the thread has in its hands is mapped soon: it isn't looked for. */
+static bool find_locked(struct vci_writer *w, u64 off, u32 blocks, struct vci_found *found)
+{
+	struct vci_fill_buffer *b;
+	u32 i;
+
+	lockdep_assert_held(&w->lock);
+	for (i = 0; i < VCI_STREAMS; i++) {
+		b = w->current_buffer[i];
+		if (b && find_in(w, &b->fill, off, blocks, found))
+			return true;
+	}
+	list_for_each_entry_reverse(b, &w->sealed, list)
+		if (find_in(w, &b->fill, off, blocks, found))
+			return true;
+	return false;
+}
+
+static bool has_locked(struct vci_writer *w, u64 off, u32 blocks)
+{
+	struct vci_found found;
+
+	for (; blocks; off += found.blocks, blocks -= found.blocks)
+		if (!find_locked(w, off, blocks, &found))
+			return false;
+	return true;
+}
+
+/**
+ * vci_writer_has() - is all of a range on its way into the log?
+ * @w: attached writer
+ * @off: first block on the backing device
+ * @blocks: how many
+ *
+ * Any context.
+ */
+bool vci_writer_has(struct vci_writer *w, u64 off, u32 blocks)
+{
+	unsigned long flags;
+	bool has;
+
+	spin_lock_irqsave(&w->lock, flags);
+	has = has_locked(w, off, blocks);
+	spin_unlock_irqrestore(&w->lock, flags);
+	return has;
+}
+
+static void copy_to_bio(struct bio *bio, struct bvec_iter *iter, const void *from,
+			unsigned int bytes)
+{
+	while (bytes) {
+		struct bio_vec bv = bio_iter_iovec(bio, *iter);
+
+		bv.bv_len = min(bv.bv_len, bytes);
+		memcpy_to_bvec(&bv, from);
+		bio_advance_iter_single(bio, iter, bv.bv_len);
+		from += bv.bv_len;
+		bytes -= bv.bv_len;
+	}
+}
+
+/* Copied before it is asked whether that was still so: then it was, when the read came. */
+static bool read_locked(struct vci_writer *w, struct bio *bio, u64 off, u32 blocks,
+			struct vci_first_uses *first)
+{
+	struct bvec_iter iter = bio->bi_iter;
+	struct vci_found found;
+
+	for (; blocks; off += found.blocks, blocks -= found.blocks) {
+		if (!find_locked(w, off, blocks, &found))
+			return false;
+		copy_to_bio(bio, &iter, found.data, found.blocks * VCI_BLOCK_SIZE);
+		if (!vci_fill_fresh(w->cache, found.fill, found.entry))
+			return false;
+		vci_fill_use(found.fill, found.entry, first);
+	}
+	return true;
+}
+
+/**
+ * vci_writer_read() - read what is filled, but not appended yet
+ * @w: attached writer
+ * @bio: a read of at most VCI_ENTRY_BLOCKS_MAX blocks
+ * @off: its place on the backing device
+ *
+ * Map context.  Return: true if @bio has all of its data; false if not, whatever was
+ * put into it.
+ */
+bool vci_writer_read(struct vci_writer *w, struct bio *bio, u64 off)
+{
+	struct vci_first_uses first = { 0 };
+	u32 blocks = bio_sectors(bio);
+	unsigned long flags;
+	bool done;
+
+	spin_lock_irqsave(&w->lock, flags);
+	done = has_locked(w, off, blocks) && read_locked(w, bio, off, blocks, &first);
+	spin_unlock_irqrestore(&w->lock, flags);
+	vci_cache_first_uses(w->cache, &first, done);
+	return done;
 }
 
 /**
@@ -349,24 +461,6 @@ static void writer_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-/* Seals a buffer that waited long enough; true if one goes on waiting. */
-static bool seal_old(struct vci_writer *w)
-{
-	struct vci_fill_buffer *b;
-	unsigned int ms;
-
-	spin_lock_irq(&w->lock);
-	b = w->current_buffer;
-	if (b) {
-		ms = b->fill.used >= VCI_SEAL_BLOCKS ? VCI_SEAL_MS : VCI_SEAL_MAX_MS;
-		if (time_after_eq(jiffies, b->opened + msecs_to_jiffies(ms)))
-			seal_locked(w);
-	}
-	b = w->current_buffer;
-	spin_unlock_irq(&w->lock);
-	return b;
-}
-
 /* There was no I/O for a tick. */
 static bool is_quiet(struct vci_writer *w)
 {
@@ -384,11 +478,9 @@ static void writer_tick(struct work_struct *work)
 	struct vci_writer *w = container_of(to_delayed_work(work), struct vci_writer, tick);
 	bool due = time_after(jiffies, w->last_lazy + msecs_to_jiffies(VCI_LAZY_MS));
 	unsigned int noio = memalloc_noio_save();
-	bool waiting = seal_old(w);
 	bool quiet = is_quiet(w);
 	unsigned int next = vci_cleaner_tick(w, !quiet);
-	bool idle = due || (quiet && !waiting && next >= VCI_TICK_MS);
-	unsigned int ms = min(next, waiting ? VCI_SEAL_MS : VCI_TICK_MS);
+	bool idle = due || (quiet && next >= VCI_TICK_MS);
 
 	if (idle)
 		w->last_lazy = jiffies;
@@ -396,7 +488,7 @@ static void writer_tick(struct work_struct *work)
 		maintain(w, idle);
 	memalloc_noio_restore(noio);
 	/* Behind what is queued already. */
-	queue_delayed_work(w->wq, &w->tick, msecs_to_jiffies(ms));
+	queue_delayed_work(w->wq, &w->tick, msecs_to_jiffies(min(next, VCI_TICK_MS)));
 }
 
 /* ---- life ---- */
@@ -475,11 +567,14 @@ int vci_writer_attach(struct vci_writer *w, struct vci_cache *cache, const char 
 void vci_writer_detach(struct vci_writer *w)
 {
 	struct vci_fill_buffer *b, *next;
+	unsigned int i;
 
 	list_splice_init(&w->sealed, &w->free);
-	if (w->current_buffer)
-		list_add(&w->current_buffer->list, &w->free);
-	w->current_buffer = NULL;
+	for (i = 0; i < VCI_STREAMS; i++) {
+		if (w->current_buffer[i])
+			list_add(&w->current_buffer[i]->list, &w->free);
+		w->current_buffer[i] = NULL;
+	}
 	list_for_each_entry_safe(b, next, &w->free, list) {
 		list_del(&b->list);
 		buffer_free(b);
@@ -525,8 +620,11 @@ void vci_writer_pause(struct vci_writer *w)
  */
 void vci_writer_drain(struct vci_writer *w)
 {
+	unsigned int i;
+
 	spin_lock_irq(&w->lock);
-	seal_locked(w);
+	for (i = 0; i < VCI_STREAMS; i++)
+		seal_locked(w, i);
 	spin_unlock_irq(&w->lock);
 	queue_work(w->wq, &w->work);
 	flush_work(&w->work);

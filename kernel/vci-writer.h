@@ -3,8 +3,9 @@
  * The writer: fills on their way to the cache device, and background work.
  *
  * Data that was read from the backing device, or written to it, is copied into
- * the current fill buffer, from any context.  A full buffer is sealed, and the
- * writer's own thread appends it to the log.  Buffers are allocated before the
+ * the current fill buffer of its stream, from any context.  A full buffer is sealed,
+ * and the writer's own thread appends it to the log; until then reads are served from
+ * it.  It is clean data, so there is no hurry.  Buffers are allocated before the
  * first I/O; if none is free, a fill is dropped: nothing waits for the writer.
  *
  * The thread also runs the core's background work.  What it does excludes what
@@ -24,7 +25,6 @@
 
 struct vci_fill_buffer {
 	struct list_head list;
-	unsigned long opened;		/* jiffies of its first entry */
 	bool sealed;
 	struct vci_fill fill;
 };
@@ -41,9 +41,9 @@ struct vci_writer {
 	const char *name;		/* for messages */
 	unsigned int nr_buffers;
 
-	spinlock_t lock;		/* irq-safe; guards the next five */
+	spinlock_t lock;		/* irq-safe; guards the next five, and buffers */
 	bool taking;			/* fills are accepted */
-	struct vci_fill_buffer *current_buffer;
+	struct vci_fill_buffer *current_buffer[VCI_STREAMS];
 	struct list_head free;
 	struct list_head sealed;	/* oldest first */
 	u64 nr_dropped;			/* entries */
@@ -51,7 +51,7 @@ struct vci_writer {
 	struct mutex serial;		/* one call "by the writer" at a time */
 	struct workqueue_struct *wq;	/* ordered */
 	struct work_struct work;	/* append sealed buffers, maintain */
-	struct delayed_work tick;	/* seal old buffers, write back, idle work */
+	struct delayed_work tick;	/* write back, idle work */
 	const struct vci_writer_ops *ops;
 	void *ctx;
 	u64 last_activity;
@@ -71,9 +71,20 @@ void vci_writer_start(struct vci_writer *w);
 void vci_writer_pause(struct vci_writer *w);
 void vci_writer_stop(struct vci_writer *w);
 void vci_writer_drain(struct vci_writer *w);
-void vci_writer_fill(struct vci_writer *w, u64 off, u32 blocks,
-		     const struct vci_ticket *ticket, struct bio *source,
-		     struct bvec_iter from);
+
+/* What was read or written as one, under one ticket. */
+struct vci_fill_source {
+	u64 off;
+	u32 blocks;
+	struct vci_ticket ticket;
+	struct bio *bio;		/* holds it from @iter on */
+	struct bvec_iter iter;
+};
+
+void vci_writer_fill(struct vci_writer *w, const struct vci_plan_piece *piece,
+		     const struct vci_fill_source *source);
+bool vci_writer_read(struct vci_writer *w, struct bio *bio, u64 off);
+bool vci_writer_has(struct vci_writer *w, u64 off, u32 blocks);
 u64 vci_writer_bytes(const struct vci_writer *w);
 u64 vci_writer_dropped(struct vci_writer *w);
 void vci_writer_make_room(struct vci_writer *w, bool again);

@@ -88,6 +88,9 @@ static void test_features(void)
 	   config.mode == VCI_MODE_WRITEBACK && config.force && config.ordered &&
 	   config.max_dirty_age == 60,
 	   "args:takes_all_features_at_once");
+	ok(!parse_line("/dev/b /dev/c 1 no_read_around", &config, &error) && config.alone &&
+	   !parse_line("/dev/b /dev/c 1 force", &config, &error) && !config.alone,
+	   "args:takes_no_read_around");
 	ok(!parse_line("/dev/b /dev/c 2 MAX_DIRTY_AGE 0", &config, &error) &&
 	   config.max_dirty_age == 0, "args:an_age_of_0_is_no_limit");
 	ok(!parse_line("/dev/b /dev/c 2 max_dirty_age 316224000", &config, &error) &&
@@ -139,6 +142,7 @@ static void test_refused_lines(void)
 		{ "/dev/b /dev/c 2 writeback writeback", "More than one" },
 		{ "/dev/b /dev/c 2 force force", "force is given twice" },
 		{ "/dev/b /dev/c 2 ordered ordered", "ordered is given twice" },
+		{ "/dev/b /dev/c 2 no_read_around no_read_around", "is given twice" },
 		{ "/dev/b /dev/c 1 max_dirty_age", "max_dirty_age wants" },
 		{ "/dev/b /dev/c 2 max_dirty_age writeback", "max_dirty_age wants" },
 		{ "/dev/b /dev/c 2 max_dirty_age -1", "max_dirty_age wants" },

@@ -81,7 +81,7 @@ test_discard() {
 }
 
 test_messages() {
-	vci_create modes "$BACKING" "$CACHE" || bail_out "cannot create"
+	vci_create modes "$BACKING" "$CACHE" no_read_around || bail_out "cannot create"
 	dd if="$DEVICE" of=/dev/null bs=64K count=64 iflag=direct 2>/dev/null
 	vci_settle modes
 	is "$(vci_stat modes used_sectors)" 8192 "reads filled the cache"

@@ -84,7 +84,7 @@ BACKING="$(make_backing 256 2 max_sectors=2560)"
 CACHE="$(make_cache 128 0 max_sectors=2560)"
 vci_format "$CACHE"
 dd if=/dev/urandom of="$BACKING" bs=1M oflag=direct 2>/dev/null
-vci_create counts "$BACKING" "$CACHE" || bail_out "cannot create"
+vci_create counts "$BACKING" "$CACHE" no_read_around || bail_out "cannot create"
 test_misses_and_hits
 test_fills
 test_flushes

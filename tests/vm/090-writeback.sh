@@ -137,6 +137,20 @@ sync_device() {
 	dd if=/dev/null of="$DEVICE" conv=notrunc,fsync 2>/dev/null
 }
 
+# A fill that waits to be appended doesn't know of a write to the log.
+test_write_over_a_fill() {
+	local i wrong=0
+
+	for i in $(seq 5000 17 5500); do
+		dd if="$DEVICE" of=/tmp/read bs=8K skip="$i" count=1 iflag=direct 2>/dev/null
+		put 4K $((2 * i + 1)) 1
+		dd if="$DEVICE" of=/tmp/read bs=8K skip="$i" count=1 iflag=direct 2>/dev/null
+		dd if="$MODEL" bs=8K skip="$i" count=1 2>/dev/null | cmp -s - /tmp/read ||
+			wrong=$((wrong + 1))
+	done
+	is "$wrong" 0 "a write over a fill that is not appended yet is read"
+}
+
 # What idle time would write back is kept by making the device busy.
 test_dirty_survives() {
 	local before n
@@ -263,6 +277,7 @@ vci_create wb "$BACKING" "$CACHE" writeback || bail_out "cannot create"
 is "$(dmsetup table wb | cut -d ' ' -f 6-)" "1 writeback" "the table says writeback"
 test_cost_of_a_synced_write
 test_cost_in_place
+test_write_over_a_fill
 test_dirty_survives
 test_flush
 test_passthrough_reads_dirty

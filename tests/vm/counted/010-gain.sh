@@ -76,12 +76,12 @@ BACKING="$(make_backing 2048 5)"
 CACHE="$(make_cache 256 100)"
 CACHE_ALONE="$(CACHE_NAME=alone make_cache 64 100)"
 vci-format --force -q --backing "$BACKING" "$CACHE" || bail_out "vci-format failed"
-vci_create gain "$BACKING" "$CACHE" || bail_out "dmsetup create failed"
+vci_create gain "$BACKING" "$CACHE" no_read_around || bail_out "dmsetup create failed"
 # Everything is read once from the host before it counts.
 iops "$BACKING" 32 32M --number_ios=200 >/dev/null
 test_zipf
 vci_remove gain
-vci_create gain "$BACKING" "$CACHE"
+vci_create gain "$BACKING" "$CACHE" no_read_around
 fio --name=load --minimal --direct=1 --ioengine=libaio --rw=read --bs=64k \
 	--iodepth=16 --filename=/dev/mapper/gain --size=32M >/dev/null
 sleep 3
