@@ -21,7 +21,7 @@ CFLAGS ?= -O2 -g
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all modules modules-check tools tests-build vm-tools check check-vm check-power \
-	mutants demo bench bench-core lint install install-tools install-modules uninstall \
+	mutants demo bench bench-core bench-policy lint install install-tools install-modules uninstall \
 	clean help FORCE
 
 all: tools
@@ -227,6 +227,10 @@ bench-core:
 	@$(MAKE) -s $(BUILD)/tests/bench-core
 	@$(BUILD)/tests/bench-core $(SIZES)
 
+bench-policy:
+	@$(MAKE) -s $(BUILD)/tests/trace-sim
+	@tests/bench/bench-policy $(BUILD)/tests/trace-sim $(BUILD)/bench/policy $(TRACES)
+
 ## Installation ---------------------------------------------------------------
 
 install: install-tools
@@ -275,6 +279,7 @@ help:
 # make check-vm        only those in a VM; about 15 minutes
 #                        DEBUG=1 on a kernel with KASAN and lockdep
 # make check-power     power failures in a VM, CUTS=200 in each mode; 45 minutes
+# make bench-policy    the policy beside LRU, S3-FIFO and ARC, on traces; TRACES=...
 # make mutants         breaks orderings; the crash simulator must notice each
 # make lint            style, layers, static analysis; about a minute
 # make bench           dm-vci beside its peers in a VM; about 20 minutes
