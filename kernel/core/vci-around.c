@@ -12,6 +12,7 @@
 #define REGION_ONE	256u
 #define REGION_MAX	(8 * REGION_ONE)
 #define REGIONS_MIN	256u
+#define REGIONS_MAX	16384u
 
 /* Trying: for each unit missed, for each used; what it costs, and no more is saved. */
 #define CREDIT_MISSED	(VCI_AROUND_ONE / 32)
@@ -39,8 +40,10 @@
  */
 int vci_around_init(struct vci_around *a, u32 units)
 {
-	u32 regions = roundup_pow_of_two(max(units >> VCI_AROUND_REGION_LOG2, REGIONS_MIN));
+	u32 regions = clamp_t(u32, units >> VCI_AROUND_REGION_LOG2, REGIONS_MIN, REGIONS_MAX);
 	u32 i;
+
+	regions = roundup_pow_of_two(regions);
 
 	memset(a, 0, sizeof(*a));
 	for (i = 0; i < VCI_AROUND_BINS; i++) {

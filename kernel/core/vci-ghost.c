@@ -15,6 +15,19 @@
 #define LIFE		(1u << (CLOCK_BITS - 2))
 #define MOMENT		(2 * LIFE / VCI_GHOST_MOMENTS)
 
+/* A power of two, but rather too few than too many. */
+static u32 buckets_for(u32 slots)
+{
+	u32 buckets = roundup_pow_of_two(max(slots / WAYS, 4u));
+
+	return buckets / 2 * WAYS >= slots / 4 * 3 ? buckets / 2 : buckets;
+}
+
+static u32 *alloc_slots(u32 buckets, gfp_t gfp)
+{
+	return kvcalloc((size_t)buckets * WAYS, sizeof(u32), gfp);
+}
+
 /**
  * vci_ghosts_init() - allocate the memory of ghosts
  * @g: to set up
@@ -25,17 +38,44 @@
  */
 int vci_ghosts_init(struct vci_ghosts *g, u32 units, u32 slots)
 {
-	u32 buckets = roundup_pow_of_two(max(slots / WAYS, 4u));
+	u32 buckets = buckets_for(slots);
 
-	/* A power of two, but rather too few than too many. */
-	if (buckets / 2 * WAYS >= slots / 4 * 3)
-		buckets /= 2;
 	memset(g, 0, sizeof(*g));
 	g->units = max(units, 1u);
 	g->mask = buckets - 1;
 	g->tick = max(g->units / LIFE, 1u);
-	g->slot = kvcalloc((size_t)buckets * WAYS, sizeof(*g->slot), GFP_KERNEL);
+	g->slot = alloc_slots(buckets, GFP_KERNEL);
 	return g->slot ? 0 : -ENOMEM;
+}
+
+/**
+ * vci_ghosts_more() - memory for more ghosts, if they want more
+ * @g: ghosts
+ * @slots: how many there should be, about
+ * @more: filled in, for vci_ghosts_grow()
+ *
+ * May sleep, no lock.  Return: are there more?
+ */
+bool vci_ghosts_more(const struct vci_ghosts *g, u32 slots, struct vci_ghosts_more *more)
+{
+	u32 buckets = buckets_for(slots);
+
+	if (buckets <= g->mask + 1)
+		return false;
+	more->mask = buckets - 1;
+	more->slot = alloc_slots(buckets, GFP_NOIO | __GFP_NOWARN);
+	return more->slot;
+}
+
+/**
+ * vci_ghosts_grow() - take more memory, and forget all ghosts
+ * @g: ghosts
+ * @more: from vci_ghosts_more(); becomes the memory to free with kvfree()
+ */
+void vci_ghosts_grow(struct vci_ghosts *g, struct vci_ghosts_more *more)
+{
+	swap(g->slot, more->slot);
+	swap(g->mask, more->mask);
 }
 
 /**

@@ -48,6 +48,15 @@ struct vci_ghost {
 /* @units: so many drops a ghost counts; @slots: how many there are.  May sleep. */
 int vci_ghosts_init(struct vci_ghosts *g, u32 units, u32 slots) __must_check;
 void vci_ghosts_destroy(struct vci_ghosts *g);
+
+struct vci_ghosts_more {
+	u32 *slot;
+	u32 mask;
+};
+
+/* Room for more: the first may sleep, and has no lock; the second the caller's. */
+bool vci_ghosts_more(const struct vci_ghosts *g, u32 slots, struct vci_ghosts_more *more);
+void vci_ghosts_grow(struct vci_ghosts *g, struct vci_ghosts_more *more);
 u64 vci_ghosts_bytes(const struct vci_ghosts *g);
 /* All below: the caller's lock. */
 /* @born: any clock of the caller's that doesn't go back. */

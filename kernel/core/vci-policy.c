@@ -16,6 +16,9 @@
 #define REACH_NUM	3u
 #define REACH_DEN	2u
 
+/* Ghosts there are at first, for they should be about as many as extents; see below. */
+#define GHOSTS_FIRST	16384u
+
 /**
  * vci_policy_init() - nothing is known yet
  * @p: to set up
@@ -35,9 +38,10 @@ int vci_policy_init(struct vci_policy *p, u64 capacity)
 	p->q[VCI_STREAM_NEW].target = div_u64(capacity, SHARE_FIRST);
 	p->q[VCI_STREAM_AHEAD].target = div_u64(capacity, SHARE_FIRST);
 	p->q[VCI_STREAM_KEPT].target = capacity - 2 * div_u64(capacity, SHARE_FIRST);
-	r = vci_ghosts_init(&p->ghosts, p->units, p->units);
+	r = vci_ghosts_init(&p->ghosts, p->units, min(p->units, GHOSTS_FIRST));
 	if (!r)
-		r = vci_ghosts_init(&p->strays, p->units / WINDOW, p->units / WINDOW * 2);
+		r = vci_ghosts_init(&p->strays, p->units / WINDOW,
+				    min(p->units, GHOSTS_FIRST) / 2);
 	if (!r)
 		r = vci_around_init(&p->around, p->units);
 	if (r)
@@ -64,6 +68,41 @@ u64 vci_policy_bytes(const struct vci_policy *p)
 {
 	return vci_ghosts_bytes(&p->ghosts) + vci_ghosts_bytes(&p->strays) +
 	       vci_around_bytes(&p->around);
+}
+
+static void grow(struct vci_policy *p, struct vci_ghosts *g, u32 slots)
+{
+	struct vci_ghosts_more more;
+	unsigned long flags;
+
+	if (!vci_ghosts_more(g, slots, &more))
+		return;
+	spin_lock_irqsave(&p->lock, flags);
+	vci_ghosts_grow(g, &more);
+	spin_unlock_irqrestore(&p->lock, flags);
+	kvfree(more.slot);
+}
+
+/**
+ * vci_policy_grow() - let there be as many ghosts as extents
+ * @p: policy
+ * @nr_extents: how many are mapped
+ * @bytes: that ghosts may use
+ *
+ * By the writer.  May sleep.  Without memory there are fewer.  Those there were are
+ * forgotten, so there are at least four times as many each time.
+ */
+void vci_policy_grow(struct vci_policy *p, u64 nr_extents, u64 bytes)
+{
+	u64 most = min_t(u64, p->units, bytes / (2 * sizeof(u32)));
+	u64 want = min(nr_extents * 2, most), now;
+
+	now = vci_ghosts_bytes(&p->ghosts) / sizeof(u32);
+	if (want < 2 * now || now >= most / 2)
+		return;
+	want = min(max(want, 4 * now), most);
+	grow(p, &p->ghosts, want);
+	grow(p, &p->strays, want / 4);
 }
 
 /* ---- misses ---- */

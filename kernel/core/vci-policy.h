@@ -44,6 +44,8 @@ static_assert(VCI_GHOST_QUEUES == VCI_STREAMS);
 int vci_policy_init(struct vci_policy *p, u64 capacity) __must_check;
 void vci_policy_destroy(struct vci_policy *p);
 u64 vci_policy_bytes(const struct vci_policy *p);
+/* By the writer. May sleep. */
+void vci_policy_grow(struct vci_policy *p, u64 nr_extents, u64 bytes);
 
 /* ---- misses: any context ---- */
 

@@ -450,8 +450,12 @@ static bool has_lazy_work(const struct vci_cache *c)
 static int maintain(struct vci_cache *c, u32 want)
 {
 	u64 nodes = c->stats.node_writes;
+	struct vci_btree_stats tree;
 	int r = 0, error = 0;
 
+	vci_btree_get_stats(c->tree, &tree);
+	vci_policy_grow(&c->policy, tree.nr_extents, READ_ONCE(c->mem_limit) ?
+			READ_ONCE(c->mem_limit) / 16 : U64_MAX);
 	/* What is kept takes nodes. */
 	if (want)
 		r = vci_reclaim(c, want, vci_nodes_wanted(c) <= nodes_high(c));

@@ -69,8 +69,26 @@ static void test_lies(void)
 	is_u64(vci_alloc_live, 0, "ghost:frees_all");
 }
 
+static void test_growing(void)
+{
+	struct vci_ghosts_more more;
+
+	assert(!vci_ghosts_init(&g, UNITS, UNITS / 16));
+	vci_ghosts_add(&g, 5, 1, 77);
+	ok(!vci_ghosts_more(&g, UNITS / 16, &more), "ghost:enough_is_enough");
+	ok(vci_ghosts_more(&g, UNITS, &more), "ghost:more_memory");
+	vci_ghosts_grow(&g, &more);
+	kvfree(more.slot);
+	ok(vci_ghosts_bytes(&g) == 4 * UNITS && !vci_ghosts_take(&g, 5, &ghost),
+	   "ghost:grows_and_forgets");
+	vci_ghosts_add(&g, 5, 2, 78);
+	ok(vci_ghosts_take(&g, 5, &ghost) && ghost.queue == 2, "ghost:goes_on");
+	vci_ghosts_destroy(&g);
+}
+
 int main(void)
 {
+	test_growing();
 	test_one();
 	test_age();
 	test_lies();
