@@ -244,6 +244,7 @@ int vci_bdev_init(struct vci_bdev *b, struct dm_dev *dm_dev)
 	b->dev.ops = &bdev_ops;
 	b->dev.blocks = bdev_nr_sectors(dm_dev->bdev);
 	b->dev.lbs_blocks = bdev_logical_block_size(dm_dev->bdev) >> SECTOR_SHIFT;
+	b->dev.pbs_blocks = bdev_physical_block_size(dm_dev->bdev) >> SECTOR_SHIFT;
 	snprintf(b->dev.name, sizeof(b->dev.name), "%pg", dm_dev->bdev);
 	return 0;
 }

@@ -61,7 +61,7 @@ static bool is_worth_it(const struct vci_fill *f, const struct vci_bio *b)
 {
 	u32 blocks = bvec_iter_sectors(b->iter);
 
-	return !f->nr || blocks <= f->capacity - f->used || blocks > f->capacity;
+	return !f->nr || blocks <= vci_fill_left(f) || blocks > f->room - VCI_UNIT_BLOCKS;
 }
 
 /* True if all that was left of the bio is in the batch now. */
@@ -91,7 +91,7 @@ static void fill_batch(struct vci_stream *s)
 	struct vci_fill *f = s->fill;
 	struct bio *bio;
 
-	vci_fill_init(f, f->buffer, s->buffer_blocks);
+	vci_fill_init(f, f->buffer, s->buffer_blocks, vci_cache_batch_align(s->cache));
 	f->write = true;
 	f->fua = false;
 	take_pending(s);
@@ -210,9 +210,12 @@ static void submit_batch(struct vci_stream *s)
 {
 	struct bio *bio = &s->bio;
 	unsigned int bytes = s->append.blocks * VCI_BLOCK_SIZE;
+	unsigned int skip = s->append.skip * VCI_BLOCK_SIZE;
 
 	bio_init(bio, s->bdev, s->vecs, s->nr_vecs, batch_opf(&s->append));
-	bio->bi_vcnt = min_t(unsigned int, s->nr_vecs, DIV_ROUND_UP(bytes, PAGE_SIZE));
+	bio->bi_vcnt = min_t(unsigned int, s->nr_vecs, DIV_ROUND_UP(skip + bytes, PAGE_SIZE));
+	/* Less than the first vec. */
+	bio->bi_iter.bi_bvec_done = skip;
 	bio->bi_iter.bi_sector = s->append.addr;
 	bio->bi_iter.bi_size = bytes;
 	bio->bi_end_io = batch_endio;

@@ -31,7 +31,7 @@
 
 /* ---- buffers ---- */
 
-static struct vci_fill_buffer *buffer_alloc(u32 blocks)
+static struct vci_fill_buffer *buffer_alloc(u32 blocks, u32 align)
 {
 	struct vci_fill_buffer *b = kvzalloc(sizeof(*b), GFP_NOIO);
 	u8 *memory;
@@ -43,7 +43,7 @@ static struct vci_fill_buffer *buffer_alloc(u32 blocks)
 		kvfree(b);
 		return NULL;
 	}
-	vci_fill_init(&b->fill, memory, blocks);
+	vci_fill_init(&b->fill, memory, blocks, align);
 	return b;
 }
 
@@ -56,7 +56,7 @@ static void buffer_free(struct vci_fill_buffer *b)
 /* Empties the buffer without writing it. */
 static void buffer_drop(struct vci_fill_buffer *b)
 {
-	vci_fill_init(&b->fill, b->fill.buffer, b->fill.size);
+	vci_fill_init(&b->fill, b->fill.buffer, b->fill.size, b->fill.align);
 }
 
 static void buffer_recycle(struct vci_writer *w, struct vci_fill_buffer *b)
@@ -549,7 +549,8 @@ int vci_writer_attach(struct vci_writer *w, struct vci_cache *cache, const char 
 	w->nr_buffers = max(VCI_FILL_BUFFERS_MIN,
 			    VCI_FILL_BYTES / (blocks * VCI_BLOCK_SIZE));
 	for (i = 0; i < w->nr_buffers; i++) {
-		struct vci_fill_buffer *b = buffer_alloc(blocks);
+		struct vci_fill_buffer *b = buffer_alloc(blocks,
+							  vci_cache_batch_align(cache));
 
 		if (!b) {
 			vci_writer_detach(w);

@@ -50,6 +50,7 @@ static void add_geometry(struct json_object *o, const struct vci_header *h)
 	add_area(o, "segments", h->segments, (u64)h->nr_segments * h->segment_blocks);
 	cli_json_u64(o, "nr_segments", h->nr_segments);
 	cli_json_u64(o, "segment_blocks", h->segment_blocks);
+	cli_json_u64(o, "batch_align", h->batch_align);
 	cli_json_u64(o, "region_blocks", 1ull << h->region_blocks_log2);
 }
 
@@ -280,7 +281,7 @@ static void dump_batch(struct dump *d, u32 segment, const struct vci_batch_info 
 	dump_item(d, o);
 }
 
-/* Unit by unit, over whatever is no batch. */
+/* Step by step, over whatever is no batch. */
 static int dump_segment_log(struct dump *d, u32 segment)
 {
 	static struct vci_entry entries[VCI_BATCH_ENTRIES_MAX];
@@ -291,12 +292,13 @@ static int dump_segment_log(struct dump *d, u32 segment)
 	for (at = 0; at < d->h.segment_blocks; at += step) {
 		u64 addr = segment_addr(d, segment) + at;
 
-		step = VCI_UNIT_BLOCKS;
-		err = vci_read(&d->file.dev, addr, VCI_UNIT_BLOCKS, unit);
+		step = d->h.batch_align;
+		err = vci_read(&d->file.dev, addr,
+			       min(d->h.segment_blocks - at, VCI_UNIT_BLOCKS), unit);
 		if (err)
 			return err;
-		if (vci_batch_check(unit, d->h.uuid, addr, d->h.segment_blocks - at,
-				    d->h.backing_blocks, &b, entries, NULL))
+		if (vci_batch_check(unit, &d->h, addr, d->h.segment_blocks - at, &b,
+				    entries, NULL))
 			continue;
 		dump_batch(d, segment, &b);
 		step = b.blocks;

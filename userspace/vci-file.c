@@ -4,7 +4,7 @@
  */
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
+#include <linux/fs.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,9 +93,11 @@ static int file_measure(struct vci_file *f, const struct stat *st)
 {
 	u64 bytes = 0;
 	int lbs = VCI_BLOCK_SIZE;
+	unsigned int pbs = VCI_UNIT_SIZE;
 
 	if (f->is_block_device) {
-		if (ioctl(f->fd, BLKGETSIZE64, &bytes) || ioctl(f->fd, BLKSSZGET, &lbs))
+		if (ioctl(f->fd, BLKGETSIZE64, &bytes) || ioctl(f->fd, BLKSSZGET, &lbs) ||
+		    ioctl(f->fd, BLKPBSZGET, &pbs))
 			return -errno;
 	} else {
 		bytes = st->st_size;
@@ -103,6 +105,8 @@ static int file_measure(struct vci_file *f, const struct stat *st)
 	f->bytes = bytes;
 	f->dev.blocks = bytes / VCI_BLOCK_SIZE;
 	f->dev.lbs_blocks = max(lbs / (int)VCI_BLOCK_SIZE, 1);
+	/* A file may end up on any device. */
+	f->dev.pbs_blocks = max(pbs / VCI_BLOCK_SIZE, 1u);
 	return 0;
 }
 

@@ -152,6 +152,14 @@ static u64 format_time(void)
 	return epoch ? strtoull(epoch, NULL, 10) : (u64)time(NULL);
 }
 
+/* That batches don't share physical blocks. */
+static u32 batch_align(const struct vci_dev *dev)
+{
+	u32 blocks = max(dev->lbs_blocks, dev->pbs_blocks);
+
+	return min_t(u64, roundup_pow_of_two(blocks), VCI_UNIT_BLOCKS);
+}
+
 int format_plan(struct run *run)
 {
 	struct vci_format_params *p = &run->p;
@@ -164,6 +172,8 @@ int format_plan(struct run *run)
 	uuid_generate_random(p->modification_uuid);
 	p->format_time = format_time();
 	p->layout.blocks = run->o.size / VCI_BLOCK_SIZE;
+	if (!run->is_new)
+		p->layout.batch_align = batch_align(&run->file.dev);
 	if (!vci_format_plan(p, run->device_blocks, &run->h, &why))
 		return EXIT_MADE;
 	cli_error("%s: %s", run->o.path, why);

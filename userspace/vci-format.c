@@ -229,6 +229,7 @@ static void print_json(const struct run *run, const char *command)
 	cli_json_u64(o, "size_bytes", h->blocks * VCI_BLOCK_SIZE);
 	cli_json_u64(o, "segment_bytes", (u64)h->segment_blocks * VCI_BLOCK_SIZE);
 	cli_json_u64(o, "segments", h->nr_segments);
+	cli_json_u64(o, "batch_align", h->batch_align * VCI_BLOCK_SIZE);
 	cli_json_u64(o, "metadata_bytes", metadata_blocks(h) * VCI_BLOCK_SIZE);
 	cli_json_u64(o, "region_bytes", VCI_BLOCK_SIZE * (1ull << h->region_blocks_log2));
 	if (run->o.backing) {
@@ -256,6 +257,7 @@ static void print_text(const struct run *run, const char *command)
 	printf(" (%llu blocks of %u bytes)\n", h->blocks, VCI_BLOCK_SIZE);
 	printf("Segments:     %u of %s\n", h->nr_segments,
 	       cli_size_text((u64)h->segment_blocks * VCI_BLOCK_SIZE, text));
+	printf("Batches:      aligned to %u bytes\n", h->batch_align * VCI_BLOCK_SIZE);
 	printf("Metadata:     %s\n",
 	       cli_size_text(metadata_blocks(h) * VCI_BLOCK_SIZE, text));
 	if (run->o.backing)

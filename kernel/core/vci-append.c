@@ -94,9 +94,18 @@ static bool nodes_fit(const struct vci_cache *c)
 	       c->nodes.nr;
 }
 
-static int reserve(struct vci_cache *c, u32 stream, u32 blocks, u32 keep,
+/* Blocks of header, data and padding. */
+static u32 batch_blocks(const struct vci_cache *c, u32 nr, u32 used)
+{
+	u32 align = c->header.batch_align;
+
+	return round_up(vci_batch_header_blocks(nr, align) + used, align);
+}
+
+static int reserve(struct vci_cache *c, u32 stream, u32 nr, u32 used, u32 keep,
 		   struct vci_append *a)
 {
+	u32 blocks = batch_blocks(c, nr, used);
 	int r = -ENOSPC;
 
 	spin_lock(vci_cache_lock(c));
@@ -107,20 +116,22 @@ static int reserve(struct vci_cache *c, u32 stream, u32 blocks, u32 keep,
 		WRITE_ONCE(c->checkpoint_due, true);
 	if (r)
 		return r;
-	a->info.header_blocks = VCI_UNIT_BLOCKS;
+	a->info.header_blocks = vci_batch_header_blocks(nr, c->header.batch_align);
+	a->info.nr_entries = nr;
 	a->addr = a->info.addr;
 	a->blocks = blocks;
+	a->skip = VCI_UNIT_BLOCKS - a->info.header_blocks;
 	return 0;
 }
 
 /* For who may sleep: names of segments become durable on the way. */
-static int reserve_sleep(struct vci_cache *c, u32 stream, u32 blocks, u32 keep,
+static int reserve_sleep(struct vci_cache *c, u32 stream, u32 nr, u32 used, u32 keep,
 			 struct vci_append *a)
 {
 	int r;
 
 	for (;;) {
-		r = reserve(c, stream, blocks, keep, a);
+		r = reserve(c, stream, nr, used, keep, a);
 		if (r != -EAGAIN)
 			return r;
 		r = vci_cache_flush(c);
@@ -143,18 +154,17 @@ static void complete_locked(struct vci_cache *c, const struct vci_append *a, boo
 	c->stats.batches++;
 }
 
-/* Header unit, data and padding, for so much data. */
-static u32 batch_blocks(u32 used)
+static u8 *block_at(u8 *buffer, u32 block)
 {
-	return round_up(VCI_UNIT_BLOCKS + used, VCI_UNIT_BLOCKS);
+	return buffer + (size_t)block * VCI_BLOCK_SIZE;
 }
 
-static void zero_padding(u8 *buffer, u32 used)
+/* Of a buffer with @used blocks of data. */
+static void zero_padding(const struct vci_cache *c, u8 *buffer, u32 used)
 {
-	u32 end = VCI_UNIT_BLOCKS + used;
+	u32 padding = round_up(used, c->header.batch_align) - used;
 
-	memset(buffer + (size_t)end * VCI_BLOCK_SIZE, 0,
-	       (size_t)(batch_blocks(used) - end) * VCI_BLOCK_SIZE);
+	memset(block_at(buffer, VCI_UNIT_BLOCKS + used), 0, (size_t)padding * VCI_BLOCK_SIZE);
 }
 
 /* ---- entries ---- */
@@ -199,10 +209,13 @@ static u32 build_entries(struct vci_cache *c, const struct vci_fill *f)
 /* Zeroing all of the header each time would cost more than what is in it. */
 static void seal_fill(struct vci_cache *c, struct vci_fill *f, struct vci_append *a)
 {
-	u32 dirty = f->header_used ? f->header_used : VCI_UNIT_SIZE;
+	u32 dirty = a->info.header_blocks * VCI_BLOCK_SIZE;
 
-	a->info.nr_entries = f->nr;
-	f->header_used = vci_batch_seal(f->buffer, dirty, c->batch_seed, &a->info, c->entries);
+	if (f->header_used && f->header_blocks == a->info.header_blocks)
+		dirty = f->header_used;
+	f->header_blocks = a->info.header_blocks;
+	f->header_used = vci_batch_seal(block_at(f->buffer, a->skip), dirty, c->batch_seed,
+					&a->info, c->entries);
 }
 
 static void entry_change(const struct vci_fill *f, u32 i, const struct vci_entry *e,
@@ -249,12 +262,12 @@ int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append 
 	smp_mb();
 	r = vci_cache_is_failed(c) ? -EIO : 0;
 	if (!r)
-		r = reserve(c, write_stream(c, f), batch_blocks(f->used), VCI_KEEP_WRITES, a);
+		r = reserve(c, write_stream(c, f), f->nr, f->used, VCI_KEEP_WRITES, a);
 	if (r) {
 		WRITE_ONCE(c->write_in_flight, false);
 		return r;
 	}
-	zero_padding(f->buffer, f->used);
+	zero_padding(c, f->buffer, f->used);
 	build_entries(c, f);
 	seal_fill(c, f, a);
 	if (f->fua) {
@@ -378,9 +391,9 @@ void vci_append_failed(struct vci_cache *c, struct vci_append *a, int error)
 /* ---- by the writer ---- */
 
 /* Writes a sealed batch and counts it. */
-static int write_batch(struct vci_cache *c, struct vci_append *a, const void *data)
+static int write_batch(struct vci_cache *c, struct vci_append *a, u8 *buffer)
 {
-	int r = vci_write(c->dev, a->addr, a->blocks, data, 0);
+	int r = vci_write(c->dev, a->addr, a->blocks, block_at(buffer, a->skip), 0);
 
 	if (r) {
 		vci_cache_fail(c, r);
@@ -390,6 +403,13 @@ static int write_batch(struct vci_cache *c, struct vci_append *a, const void *da
 	complete_locked(c, a, false);
 	spin_unlock(vci_cache_lock(c));
 	return 0;
+}
+
+/* @buffer: what its first unit holds isn't known. */
+static void seal_unit(struct vci_cache *c, u8 *buffer, const struct vci_append *a)
+{
+	vci_batch_seal(block_at(buffer, a->skip), a->info.header_blocks * VCI_BLOCK_SIZE,
+		       c->batch_seed, &a->info, c->entries);
 }
 
 static void map_fill(struct vci_cache *c, struct vci_fill *f)
@@ -418,12 +438,12 @@ static int append_fill(struct vci_cache *c, struct vci_fill *f)
 	struct vci_append a;
 	int r;
 
-	zero_padding(f->buffer, f->used);
+	zero_padding(c, f->buffer, f->used);
 	if (!build_entries(c, f)) {
 		c->stats.stale_fills += f->nr;
 		return 0;
 	}
-	r = reserve_sleep(c, f->stream, batch_blocks(f->used), vci_keep_fills(c), &a);
+	r = reserve_sleep(c, f->stream, f->nr, f->used, vci_keep_fills(c), &a);
 	if (r)
 		return r;
 	seal_fill(c, f, &a);
@@ -461,7 +481,7 @@ int vci_cache_append(struct vci_cache *c, struct vci_fill *f)
 	if (r)
 		c->stats.dropped_fills += f->nr;
 	stream = f->stream;
-	vci_fill_init(f, f->buffer, f->size);
+	vci_fill_init(f, f->buffer, f->size, f->align);
 	f->stream = stream;
 	return r;
 }
@@ -486,11 +506,10 @@ int vci_append_records(struct vci_cache *c, const struct vci_entry *entries, u32
 	vci_append_wait(c);
 	/* Behind a batch that failed nothing may be durable: it would be missed. */
 	r = vci_cache_is_failed(c) ? -EIO :
-	    reserve_sleep(c, VCI_STREAM_NEW, VCI_UNIT_BLOCKS, 0, &a);
+	    reserve_sleep(c, VCI_STREAM_NEW, nr, 0, 0, &a);
 	if (!r) {
 		memcpy(c->entries, entries, nr * sizeof(*entries));
-		a.info.nr_entries = nr;
-		vci_batch_seal(unit, VCI_UNIT_SIZE, c->batch_seed, &a.info, c->entries);
+		seal_unit(c, unit, &a);
 		r = write_batch(c, &a, unit);
 	}
 	vci_append_leave(c);
@@ -499,7 +518,7 @@ int vci_append_records(struct vci_cache *c, const struct vci_entry *entries, u32
 
 /* ---- what reclaim keeps ---- */
 
-/* Data lies behind the header's unit, back to back.  Returns how much. */
+/* Data lies behind the first unit, back to back.  Returns how much. */
 static u32 build_moves(struct vci_cache *c, const struct vci_entry *entries, u32 nr,
 		       const u8 *buffer)
 {
@@ -544,7 +563,7 @@ static void map_moves(struct vci_cache *c, u32 nr)
  * @stream: where to
  * @entries: MOVE entries without checksums; at most VCI_BATCH_ENTRIES_MAX
  * @nr: how many
- * @buffer: room for the header's unit, then their data, and room to pad it to a unit
+ * @buffer: a unit, in which the header will end, their data, and room to pad it
  *
  * By the writer.  May sleep.  Return: 0; -ENOSPC: no room without taking what writes
  * and fills need, nothing was done; else the error with which the cache failed.
@@ -559,12 +578,10 @@ int vci_append_moves(struct vci_cache *c, u32 stream, const struct vci_entry *en
 	vci_append_wait(c);
 	if (!vci_cache_is_failed(c)) {
 		used = build_moves(c, entries, nr, buffer);
-		r = reserve_sleep(c, stream, batch_blocks(used), vci_keep_moves(c), &a);
+		r = reserve_sleep(c, stream, nr, used, vci_keep_moves(c), &a);
 		if (!r) {
-			zero_padding(buffer, used);
-			a.info.nr_entries = nr;
-			vci_batch_seal(buffer, VCI_UNIT_SIZE, c->batch_seed, &a.info,
-				       c->entries);
+			zero_padding(c, buffer, used);
+			seal_unit(c, buffer, &a);
 			r = write_batch(c, &a, buffer);
 		}
 		if (!r)

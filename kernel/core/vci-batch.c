@@ -3,8 +3,8 @@
  * Codec of batch headers: what a batch of the log holds, and where.
  *
  * A header has as many blocks as its entries need, or more where the device's
- * logical block is larger; the data of the entries that have some follows,
- * back to back, then padding to a unit.  The address of each entry's data is
+ * physical block is larger; the data of the entries that have some follows,
+ * back to back, then padding to such a block.  The address of each entry's data is
  * computed, so it can't disagree with the batch's own.
  *
  * User data may look like a batch header: the image's UUID in the checksum is
@@ -89,7 +89,7 @@ static void entry_decode(const struct vci_entry_disk *d, struct vci_entry *e)
 }
 
 /* What must hold before the checksum can be computed. */
-static int batch_check_shape(const struct vci_batch_disk *d, u64 addr,
+static int batch_check_shape(const struct vci_batch_disk *d, u64 addr, u32 room,
 			     struct vci_damage *dmg)
 {
 	u32 nr = le16_to_cpu(d->nr_entries);
@@ -100,14 +100,14 @@ static int batch_check_shape(const struct vci_batch_disk *d, u64 addr,
 				   le32_to_cpu(d->magic), VCI_BATCH_MAGIC, -EILSEQ);
 	if (!nr || nr > VCI_BATCH_ENTRIES_MAX)
 		return batch_damaged(dmg, addr, nr, VCI_BATCH_ENTRIES_MAX);
-	if (header_blocks > VCI_UNIT_BLOCKS ||
+	if (header_blocks > VCI_UNIT_BLOCKS || header_blocks > room ||
 	    header_blocks * VCI_BLOCK_SIZE < batch_used_bytes(nr))
 		return batch_damaged(dmg, addr, header_blocks, VCI_UNIT_BLOCKS);
 	return 0;
 }
 
 static int batch_check_fields(const struct vci_batch_disk *d, u64 addr, u32 room,
-			      const struct vci_batch_info *info,
+			      u32 align, const struct vci_batch_info *info,
 			      struct vci_damage *dmg)
 {
 	size_t used = batch_used_bytes(info->nr_entries);
@@ -121,7 +121,9 @@ static int batch_check_fields(const struct vci_batch_disk *d, u64 addr, u32 room
 		return batch_damaged(dmg, addr, 0, 1);
 	if (info->stream >= VCI_STREAMS)
 		return batch_damaged(dmg, addr, info->stream, VCI_STREAMS);
-	if (!info->blocks || info->blocks % VCI_UNIT_BLOCKS || info->blocks > room ||
+	if (info->header_blocks % align)
+		return batch_damaged(dmg, addr, info->header_blocks, align);
+	if (!info->blocks || info->blocks % align || info->blocks > room ||
 	    info->blocks > VCI_BATCH_BLOCKS_MAX)
 		return batch_damaged(dmg, addr, info->blocks, room);
 	return 0;
@@ -198,11 +200,11 @@ static int batch_check_entries(const struct vci_batch_disk *d,
 
 /**
  * vci_batch_check() - judge a batch header
- * @header: VCI_UNIT_SIZE bytes
- * @uuid: of the image
+ * @header: a unit, or as much as there is up to the end of its segment
+ * @h: of the image: its UUID, alignment, and the backing device's size, of which 0
+ *	allows all that is supported
  * @addr: where it was read from
  * @room: blocks from there to the end of its segment
- * @backing_blocks: size of the backing device; 0 allows all that is supported
  * @info: receives the header, valid if 0 is returned
  * @entries: VCI_BATCH_ENTRIES_MAX of them; the first info->nr_entries are set
  * @dmg: receives the damage, may be NULL
@@ -212,28 +214,29 @@ static int batch_check_entries(const struct vci_batch_disk *d,
  *
  * Return: 0; -EILSEQ damaged, or no batch; -ENOTBLK intact, of another place.
  */
-int vci_batch_check(const void *header, const u8 *uuid, u64 addr, u32 room,
-		    u64 backing_blocks, struct vci_batch_info *info,
+int vci_batch_check(const void *header, const struct vci_header *h, u64 addr, u32 room,
+		    struct vci_batch_info *info,
 		    struct vci_entry *entries, struct vci_damage *dmg)
 {
 	const struct vci_batch_disk *d = header;
 	u32 crc = le32_to_cpu(d->crc), want;
 	int err;
 
-	err = batch_check_shape(d, addr, dmg);
+	err = batch_check_shape(d, addr, room, dmg);
 	if (err)
 		return err;
-	want = batch_crc(d, vci_batch_seed(uuid), batch_used_bytes(le16_to_cpu(d->nr_entries)));
+	want = batch_crc(d, vci_batch_seed(h->uuid),
+			 batch_used_bytes(le16_to_cpu(d->nr_entries)));
 	if (crc != want)
 		return vci_damaged(dmg, VCI_DMG_BATCH_CSUM, addr, crc, want, -EILSEQ);
 	if (le64_to_cpu(d->addr) != addr)
 		return vci_damaged(dmg, VCI_DMG_BATCH_PLACE, addr, le64_to_cpu(d->addr),
 				   addr, -ENOTBLK);
 	batch_decode(d, info);
-	err = batch_check_fields(d, addr, room, info, dmg);
+	err = batch_check_fields(d, addr, room, h->batch_align, info, dmg);
 	if (err)
 		return err;
-	return batch_check_entries(d, info, backing_blocks ? : VCI_BACKING_MAX,
+	return batch_check_entries(d, info, h->backing_blocks ? : VCI_BACKING_MAX,
 				   entries, dmg);
 }
 

@@ -235,7 +235,7 @@ struct vci_fill_entry {
 };
 
 /*
- * A batch in the making: one flat buffer, whose first unit is the header's.
+ * A batch in the making: one flat buffer, in whose first unit the header ends.
  * The shell owns locking, memory and time; vci_fill_reserve and
  * vci_fill_commit are called with the shell's own lock held.
  */
@@ -245,17 +245,20 @@ struct vci_fill {
 	bool write;		/* users' writes, dirty; tickets don't count */
 	bool fua;		/* durable when it completes */
 	u32 size;		/* of the buffer, in blocks */
-	u32 capacity;		/* blocks of data that fit */
+	u32 align;		/* of the batch */
+	u32 room;		/* blocks of header and data that fit */
 	u32 used;
 	u32 nr;
 	u32 pending;		/* reserved, not yet committed */
-	u32 header_used;	/* behind it the header's unit is 0; 0: not known */
+	u32 header_used;	/* behind it the header is 0; 0: not known */
+	u32 header_blocks;	/* ... the header that is meant */
 	struct vci_fill_entry e[VCI_BATCH_ENTRIES_MAX];
 };
 
 /* Size of a fill's buffer in blocks, header unit included. */
 u32 vci_cache_batch_blocks(const struct vci_cache *c);
-void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks);
+u32 vci_cache_batch_align(const struct vci_cache *c);
+void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks, u32 align);
 /* An empty fill of @stream, which ends where its segment does, if that has some room. */
 void vci_fill_begin(struct vci_cache *c, struct vci_fill *f, u8 stream);
 /*
@@ -264,6 +267,8 @@ void vci_fill_begin(struct vci_cache *c, struct vci_fill *f, u8 stream);
  */
 int vci_fill_reserve(struct vci_fill *f, u64 off, u32 blocks,
 		     const struct vci_ticket *t) __must_check;
+/* Blocks that the next entry can have at most. */
+u32 vci_fill_left(const struct vci_fill *f);
 void *vci_fill_data(struct vci_fill *f, int entry);
 /* Data of @entry is in the buffer (@valid), or will never come. */
 void vci_fill_commit(struct vci_fill *f, int entry, bool valid);
@@ -297,7 +302,8 @@ int vci_cache_append(struct vci_cache *c, struct vci_fill *f) __must_check;
  *	vci_append_enter	the gate: one batch at a time
  *	vci_fill_init, _reserve, _commit	the data
  *	vci_append_begin	its place; -EAGAIN: vci_append_prepare, then again
- *	(write fill->buffer)	a->blocks to a->addr of the cache device, a->flags
+ *	(write fill->buffer)	from block a->skip of it a->blocks, to a->addr of the cache
+ *				device, a->flags
  *	vci_append_map		-EAGAIN: vci_append_map_sleep
  *	(acknowledge)
  *	vci_append_leave
@@ -305,6 +311,7 @@ int vci_cache_append(struct vci_cache *c, struct vci_fill *f) __must_check;
 struct vci_append {
 	u64 addr;
 	u32 blocks;
+	u32 skip;			/* of the buffer: the header ends with its unit */
 	unsigned int flags;		/* VCI_IO_FUA, VCI_IO_PREFLUSH */
 	u32 mapped;			/* entries that are */
 	bool completed;			/* known to the log */

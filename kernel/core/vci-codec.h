@@ -60,6 +60,7 @@ struct vci_header {
 	u32 pages_crc;
 	u64 dirty_blocks;
 	u64 ordered_seq;
+	u32 batch_align;
 };
 
 int vci_header_check(const void *block, u64 device_blocks,
@@ -86,6 +87,7 @@ struct vci_layout_params {
 	u64 backing_blocks;	/* 0: not known yet, bound at first activation */
 	u32 segment_blocks;	/* 0: chosen from the size */
 	u32 type;
+	u32 batch_align;	/* blocks, 1 to a unit; 0: a unit */
 };
 
 /* Fills every geometry field of @h, -EINVAL with *why set if it can't be. */
@@ -200,12 +202,21 @@ static inline bool vci_entry_has_data(u8 kind)
 	       kind == VCI_ENTRY_MOVE || kind == VCI_ENTRY_VOID;
 }
 
+/* Blocks of a header with so many entries. */
+static inline u32 vci_batch_header_blocks(u32 nr_entries, u32 align)
+{
+	size_t bytes = sizeof(struct vci_batch_disk) +
+		       nr_entries * sizeof(struct vci_entry_disk);
+
+	return round_up(DIV_ROUND_UP(bytes, VCI_BLOCK_SIZE), align);
+}
+
 /*
- * @header: VCI_UNIT_SIZE bytes read from @addr; @room: blocks left in its
- * segment.  @entries: VCI_BATCH_ENTRIES_MAX of them, filled in.
+ * @header: VCI_UNIT_SIZE bytes read from @addr, or up to the end of its segment, which is
+ * @room blocks away.  @entries: VCI_BATCH_ENTRIES_MAX of them, filled in.
  */
-int vci_batch_check(const void *header, const u8 *uuid, u64 addr, u32 room,
-		    u64 backing_blocks, struct vci_batch_info *info,
+int vci_batch_check(const void *header, const struct vci_header *h, u64 addr, u32 room,
+		    struct vci_batch_info *info,
 		    struct vci_entry *entries, struct vci_damage *dmg) __must_check;
 u32 vci_batch_seed(const u8 *uuid);
 /* Sets entries[i].addr from info->addr as a side result. */

@@ -11,18 +11,20 @@
  * vci_fill_init() - an empty fill
  * @f: zeroed memory, or a fill that isn't wanted any more
  * @buffer: memory for header and data
- * @buffer_blocks: its size
+ * @buffer_blocks: its size: vci_cache_batch_blocks()
+ * @align: vci_cache_batch_align()
  */
-void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks)
+void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks, u32 align)
 {
 	if (f->buffer != buffer)
 		f->header_used = 0;
+	f->align = align;
 	f->buffer = buffer;
 	f->stream = 0;
 	f->write = false;
 	f->fua = false;
 	f->size = buffer_blocks;
-	f->capacity = buffer_blocks - VCI_UNIT_BLOCKS;
+	f->room = buffer_blocks - VCI_UNIT_BLOCKS;
 	f->used = 0;
 	f->nr = 0;
 	f->pending = 0;
@@ -44,10 +46,10 @@ void vci_fill_begin(struct vci_cache *c, struct vci_fill *f, u8 stream)
 {
 	u32 room = vci_log_room(&c->log, stream);
 
-	vci_fill_init(f, f->buffer, f->size);
+	vci_fill_init(f, f->buffer, f->size, f->align);
 	f->stream = stream;
-	if (room >= ROOM_MIN && room < f->size)
-		f->capacity = room - VCI_UNIT_BLOCKS;
+	if (room >= ROOM_MIN)
+		f->room = min(f->room, room);
 }
 
 /*
@@ -65,6 +67,19 @@ static bool overwrites(const struct vci_fill *f, u64 off, u32 blocks)
 }
 
 /**
+ * vci_fill_left() - blocks of data that a fill still takes
+ * @f: fill; the caller's lock held
+ */
+u32 vci_fill_left(const struct vci_fill *f)
+{
+	u32 taken = vci_batch_header_blocks(f->nr + 1, f->align) + f->used;
+
+	if (f->nr == VCI_BATCH_ENTRIES_MAX || taken > f->room)
+		return 0;
+	return f->room - taken;
+}
+
+/**
  * vci_fill_reserve() - room for data in a fill
  * @f: fill; the caller's lock held
  * @off: first block on the backing device
@@ -78,12 +93,13 @@ int vci_fill_reserve(struct vci_fill *f, u64 off, u32 blocks,
 		     const struct vci_ticket *t)
 {
 	struct vci_fill_entry *e = &f->e[f->nr];
+	u32 left = vci_fill_left(f);
 
-	if (f->nr == VCI_BATCH_ENTRIES_MAX || f->used == f->capacity)
+	if (!left)
 		return -ENOSPC;
 	blocks = min_t(u32, blocks, VCI_ENTRY_BLOCKS_MAX);
 	blocks = min_t(u64, blocks, VCI_WINDOW_BLOCKS - (off & (VCI_WINDOW_BLOCKS - 1)));
-	blocks = min(blocks, f->capacity - f->used);
+	blocks = min(blocks, left);
 	if (overwrites(f, off, blocks))
 		return -ENOSPC;
 	e->off = off;
@@ -198,9 +214,21 @@ void vci_cache_first_uses(struct vci_cache *c, const struct vci_first_uses *firs
  * vci_cache_batch_blocks() - size of a fill's buffer
  * @c: cache
  *
- * Return: blocks, the header's unit included; never more than a segment.
+ * Return: blocks: a unit in which the header ends, and a batch, which is never more
+ * than a segment.
  */
 u32 vci_cache_batch_blocks(const struct vci_cache *c)
 {
-	return min(VCI_BATCH_BLOCKS_MAX, c->segments.blocks);
+	return min(VCI_BATCH_BLOCKS_MAX, c->segments.blocks + VCI_UNIT_BLOCKS);
+}
+
+/**
+ * vci_cache_batch_align() - what batches are aligned to
+ * @c: cache
+ *
+ * Return: blocks.
+ */
+u32 vci_cache_batch_align(const struct vci_cache *c)
+{
+	return c->header.batch_align;
 }

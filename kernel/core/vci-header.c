@@ -82,6 +82,7 @@ static void header_decode_state(const struct vci_header_disk *d,
 	h->pages_crc = le32_to_cpu(d->pages_crc);
 	h->dirty_blocks = le64_to_cpu(d->dirty_blocks);
 	h->ordered_seq = le64_to_cpu(d->ordered_seq);
+	h->batch_align = le32_to_cpu(d->batch_align);
 }
 
 /**
@@ -171,6 +172,7 @@ static void header_encode_state(const struct vci_header *h,
 	d->pages_crc = cpu_to_le32(h->pages_crc);
 	d->dirty_blocks = cpu_to_le64(h->dirty_blocks);
 	d->ordered_seq = cpu_to_le64(h->ordered_seq);
+	d->batch_align = cpu_to_le32(h->batch_align);
 }
 
 /**
@@ -269,6 +271,9 @@ static int header_check_sizes(const struct vci_header *h, struct vci_damage *dmg
 
 	if (h->unit_blocks != VCI_UNIT_BLOCKS)
 		return field_damaged(dmg, h->unit_blocks, VCI_UNIT_BLOCKS);
+	if (!h->batch_align || h->batch_align > VCI_UNIT_BLOCKS ||
+	    h->batch_align & (h->batch_align - 1))
+		return field_damaged(dmg, h->batch_align, VCI_UNIT_BLOCKS);
 	if (h->segment_blocks < VCI_SEGMENT_BLOCKS_MIN ||
 	    h->segment_blocks > VCI_SEGMENT_BLOCKS_MAX ||
 	    h->segment_blocks & (h->segment_blocks - 1))
@@ -432,7 +437,7 @@ static int header_check_open(const struct vci_header *h, struct vci_damage *dmg)
 		const struct vci_open_segment *o = &h->open[i];
 		u32 room = o->segment == VCI_NO_SEGMENT ? 0 : h->segment_blocks;
 
-		if (o->used > room || o->used % VCI_UNIT_BLOCKS)
+		if (o->used > room || o->used % h->batch_align)
 			return field_damaged(dmg, o->used, room);
 	}
 	return 0;

@@ -38,6 +38,7 @@ struct vci_dev {
 	const struct vci_io_ops *ops;
 	u64 blocks;		/* size */
 	u32 lbs_blocks;		/* logical block size; I/O is aligned to it */
+	u32 pbs_blocks;		/* physical: a torn write may harm all of it; 0: not known */
 	char name[64];		/* for messages */
 };
 

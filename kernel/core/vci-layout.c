@@ -156,6 +156,7 @@ int vci_layout(const struct vci_layout_params *p, struct vci_header *h,
 	h->blocks = blocks;
 	h->type = p->type;
 	h->unit_blocks = VCI_UNIT_BLOCKS;
+	h->batch_align = p->batch_align ? p->batch_align : VCI_UNIT_BLOCKS;
 	h->segment_blocks = p->segment_blocks;
 	if (!h->segment_blocks)
 		h->segment_blocks = layout_segment_blocks(blocks);

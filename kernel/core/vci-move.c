@@ -18,7 +18,7 @@
 
 struct move_batch {
 	u8 *buffer;			/* NULL: not needed yet */
-	u32 room;			/* blocks of data that it takes */
+	u32 room;			/* blocks of header and data that it takes */
 	u32 used;
 	u32 nr;
 	struct vci_entry e[VCI_BATCH_ENTRIES_MAX];	/* with the new flags and heat */
@@ -51,12 +51,20 @@ struct vci_move *vci_move_begin(struct vci_cache *c)
 /* So large that it still fits into the open segment, if there is some room in it. */
 static u32 batch_room(struct vci_cache *c, u32 stream)
 {
-	u32 most = vci_cache_batch_blocks(c), room;
+	u32 most = vci_cache_batch_blocks(c) - VCI_UNIT_BLOCKS, room;
 
 	spin_lock(vci_cache_lock(c));
 	room = vci_log_room(&c->log, stream);
 	spin_unlock(vci_cache_lock(c));
-	return (room > VCI_UNIT_BLOCKS ? min(room, most) : most) - VCI_UNIT_BLOCKS;
+	return room > VCI_UNIT_BLOCKS ? min(room, most) : most;
+}
+
+/* Blocks of data that its next entry can have. */
+static u32 room_left(const struct vci_move *mv, const struct move_batch *b)
+{
+	u32 taken = vci_batch_header_blocks(b->nr + 1, mv->c->header.batch_align) + b->used;
+
+	return b->nr == VCI_BATCH_ENTRIES_MAX || taken > b->room ? 0 : b->room - taken;
 }
 
 /* False: no memory, or no room. */
@@ -153,7 +161,7 @@ int vci_move_take(struct vci_move *mv, const struct vci_extent *e, u32 stream, u
 	while (done < e->blocks) {
 		if (!b->nr && !begin_batch(mv, stream))
 			break;
-		n = min(e->blocks - done, b->room - b->used);
+		n = min(e->blocks - done, room_left(mv, b));
 		n = min(n, VCI_ENTRY_BLOCKS_MAX);
 		if (n)
 			b->e[b->nr++] = (struct vci_entry) {
@@ -163,7 +171,7 @@ int vci_move_take(struct vci_move *mv, const struct vci_extent *e, u32 stream, u
 			};
 		b->used += n;
 		done += n;
-		if (!n || b->used == b->room || b->nr == VCI_BATCH_ENTRIES_MAX) {
+		if (!room_left(mv, b)) {
 			r = end_batch(mv, stream);
 			if (r)
 				return r;

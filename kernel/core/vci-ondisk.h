@@ -6,8 +6,8 @@
  *
  * All integers are little endian.  A block is 512 bytes.  An "address" is a
  * block number in the image, an "offset" a block number on the backing device.
- * A unit is 8 blocks (4 KiB): metadata areas, nodes, segments and batches
- * start on a unit.  The image is, from its first block to its last:
+ * A unit is 8 blocks (4 KiB): metadata areas, nodes and segments start on a
+ * unit, batches on what the header says.  The image is, from its first block to its last:
  *
  *	header		1 unit: block 0 is the atomic header, block 1 the static one
  *	bitmap		VCI v1 block bitmap; exact after a clean close only
@@ -43,7 +43,7 @@
 #define VCI_TYPE_DYNAMIC	1u
 #define VCI_TYPE_FIXED		2u
 #define VCI_EXT_MAGIC		0x31584356u	/* "VCX1" */
-#define VCI_EXT_VERSION		2u
+#define VCI_EXT_VERSION		3u
 
 /* Feature words: unknown bits refuse all use / writing / nothing. */
 #define VCI_INCOMPAT_EXPERIMENTAL	0x00000001u	/* format not yet final */
@@ -130,7 +130,8 @@ struct vci_header_disk {
 	__le32	pages_crc;	/* of the generations of all pages in use */
 	__le64	dirty_blocks;	/* of data_blocks */
 	__le64	ordered_seq;	/* batches before it are written back, in order; 0 none */
-	u8	reserved[104];
+	__le32	batch_align;	/* blocks: what batches and their headers are aligned to */
+	u8	reserved[100];
 	__le32	crc;		/* crc32c of the 508 bytes before */
 } __packed;
 
@@ -150,6 +151,7 @@ static_assert(offsetof(struct vci_header_disk, open) == 276);
 static_assert(offsetof(struct vci_header_disk, epochs) == 336);
 static_assert(offsetof(struct vci_header_disk, pages_crc) == 384);
 static_assert(offsetof(struct vci_header_disk, dirty_blocks) == 388);
+static_assert(offsetof(struct vci_header_disk, batch_align) == 404);
 static_assert(offsetof(struct vci_header_disk, crc) == 508);
 
 /* Block 1: written by vci-format alone, so it needs no atomicity. */
@@ -280,7 +282,7 @@ struct vci_batch_disk {
 	__le64	epoch;
 	__le64	durable_seq;	/* newest batch known durable when built (O5) */
 	__le64	addr;		/* own address */
-	__le32	blocks;		/* header, data and padding: multiple of a unit */
+	__le32	blocks;		/* header, data and padding: multiple of batch_align */
 	u8	header_blocks;	/* data of entry 0 starts behind them */
 	u8	stream;		/* of its segment */
 	__le16	nr_entries;

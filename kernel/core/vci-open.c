@@ -21,6 +21,23 @@ static int read_header(struct vci_dev *dev, u8 *unit, struct vci_header *h,
 	return r;
 }
 
+/*
+ * A batch that shares a physical block with an older one could take that with it when the
+ * power fails.
+ */
+static int check_align(const struct vci_dev *dev, const struct vci_header *h,
+		       const char **why)
+{
+	u32 blocks = min(max(dev->lbs_blocks, dev->pbs_blocks), VCI_UNIT_BLOCKS);
+
+	if (h->batch_align >= blocks)
+		return 0;
+	vci_err("%s: the image is for physical blocks of %u bytes at most, the device's have %u",
+		dev->name, h->batch_align * VCI_BLOCK_SIZE, dev->pbs_blocks * VCI_BLOCK_SIZE);
+	*why = "Cache device has larger physical blocks than the image was made for";
+	return -EINVAL;
+}
+
 /* Is this the backing device the image was made for, by its size? */
 static int bind_backing(const struct vci_open_params *p, struct vci_header *h,
 			const char **why)
@@ -273,6 +290,8 @@ int vci_cache_open(const struct vci_open_params *p, struct vci_cache **cache,
 	*why = "Out of memory";
 	unit = kvmalloc(VCI_UNIT_SIZE, GFP_KERNEL);
 	r = unit ? read_header(p->cache_dev, unit, &h, dmg, why) : -ENOMEM;
+	if (!r)
+		r = check_align(p->cache_dev, &h, why);
 	if (!r)
 		r = bind_backing(p, &h, why);
 	if (!r)

@@ -74,8 +74,8 @@ static bool is_batch(struct vci_cache *c, const struct place *p, u64 addr,
 {
 	const struct vci_segments *t = &c->segments;
 
-	if (vci_batch_check(c->wb->buffer, c->header.uuid, addr, t->blocks - p->used,
-			    c->header.backing_blocks, info, c->wb->batch, NULL))
+	if (vci_batch_check(c->wb->buffer, &c->header, addr, t->blocks - p->used, info,
+			    c->wb->batch, NULL))
 		return false;
 	if (!p->seq)
 		return info->seq == t->s[p->segment].seq;
@@ -116,11 +116,12 @@ static int next_batch(struct vci_cache *c, struct place *p, struct vci_batch_inf
 			continue;
 		}
 		addr = vci_segment_addr(&c->segments, p->segment) + p->used;
-		r = vci_read(c->dev, addr, VCI_UNIT_BLOCKS, c->wb->buffer);
+		r = vci_read(c->dev, addr, min(c->segments.blocks - p->used, VCI_UNIT_BLOCKS),
+			     c->wb->buffer);
 		if (r)
 			return r;
 		if (!is_batch(c, p, addr, info)) {
-			p->used += VCI_UNIT_BLOCKS;
+			p->used += c->header.batch_align;
 			continue;
 		}
 		p->used += info->blocks;

@@ -236,7 +236,9 @@ static int count_kept(struct vci_cache *c)
 static u64 room_to_keep(const struct vci_cache *c)
 {
 	u32 blocks = c->segments.blocks, available = nr_available(c);
-	u32 headers = DIV_ROUND_UP(blocks, VCI_BATCH_BLOCKS_MAX) * VCI_UNIT_BLOCKS;
+	u32 batches = DIV_ROUND_UP(blocks, VCI_BATCH_BLOCKS_MAX);
+	u32 headers = batches * vci_batch_header_blocks(VCI_BATCH_ENTRIES_MAX,
+							c->header.batch_align);
 
 	if (available <= vci_keep_moves(c))
 		return 0;

@@ -184,15 +184,15 @@ static u32 epoch_index(const struct vci_header *h, u64 epoch)
 	return i < h->nr_epochs ? i : NO_EPOCH;
 }
 
-/* Is there a batch that counts at the start of @unit, which is block @pos? */
-static bool batch_counts(struct reader *rd, u32 pos, const void *unit,
+/* Is there a batch that counts at @header, which is block @pos? */
+static bool batch_counts(struct reader *rd, u32 pos, const void *header,
 			 struct vci_batch_info *info)
 {
 	const struct vci_header *h = &rd->c->header;
 	u32 epoch;
 
-	if (vci_batch_check(unit, h->uuid, rd->addr + pos, rd->c->segments.blocks - pos,
-			    h->backing_blocks, info, rd->entries, NULL))
+	if (vci_batch_check(header, h, rd->addr + pos, rd->c->segments.blocks - pos,
+			    info, rd->entries, NULL))
 		return false;
 	epoch = epoch_index(h, info->epoch);
 	if (epoch == NO_EPOCH || info->seq <= rd->seq)
@@ -219,7 +219,7 @@ static int read_on(struct reader *rd, u32 pos)
 	return r;
 }
 
-/* Unit by unit over what is no batch. */
+/* Step by step over what is no batch. */
 static int read_batches(struct reader *rd, u32 pos)
 {
 	u32 blocks = rd->c->segments.blocks;
@@ -231,7 +231,7 @@ static int read_batches(struct reader *rd, u32 pos)
 		if (r)
 			break;
 		if (!batch_counts(rd, pos, data_at(rd, pos), &info)) {
-			pos += VCI_UNIT_BLOCKS;
+			pos += rd->c->header.batch_align;
 			continue;
 		}
 		r = take_batch(rd, &info);

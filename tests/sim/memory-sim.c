@@ -121,7 +121,7 @@ static u32 write_some(struct large *m, u32 nr)
 	struct vci_ticket t;
 	u32 i, k, done = 0;
 
-	vci_fill_init(&f, buffer, vci_cache_batch_blocks(m->c));
+	vci_fill_init(&f, buffer, vci_cache_batch_blocks(m->c), vci_cache_batch_align(m->c));
 	for (i = 0; i < nr; i += k) {
 		for (k = 0; k < VCI_BATCH_ENTRIES_MAX; k++) {
 			u64 off = sim_rand(&m->rng) % (m->backing.dev.blocks / m->extent) *

@@ -184,9 +184,11 @@ void expect_appended(struct world *w, u32 stream, const struct vci_fill_entry *e
 	const struct vci_log *log = &w->cache->log;
 	const struct vci_log_open *o = &log->open[stream];
 	u64 end = vci_segment_addr(log->segments, o->segment) + o->used, begin;
-	u32 i, k;
+	u32 i, k, used;
 
-	begin = end - round_up(e[nr - 1].data_block + e[nr - 1].blocks, VCI_UNIT_BLOCKS);
+	used = e[nr - 1].data_block + e[nr - 1].blocks - VCI_UNIT_BLOCKS;
+	begin = end - round_up(vci_batch_header_blocks(nr, w->batch_align) + used,
+			       w->batch_align);
 	w->appends++;
 	for (i = 0; i < nr; i++) {
 		for (k = 0; k < e[i].blocks; k++) {

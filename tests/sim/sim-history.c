@@ -103,6 +103,7 @@ static int format(struct world *w)
 			.segment_blocks = w->weights.small_segments ? 32 :
 					  sim_percent(&w->rng, 60) ? 128 :
 					  sim_percent(&w->rng, 50) ? 64 : 32,
+			.batch_align = 1u << sim_below(&w->rng, 4),
 		},
 		.label = "sim",
 	};
@@ -151,6 +152,7 @@ static void world_init(struct world *w, const struct sim_options *o, u64 seed,
 	w->cache_disk.settled = cache_settled;
 	w->cache_disk.ctx = w;
 	w->buffer_blocks = VCI_UNIT_BLOCKS;
+	w->batch_align = 1;
 	for (i = 0; i < FILLS; i++)
 		w->buffers[i] = calloc(VCI_BATCH_BLOCKS_MAX, VCI_BLOCK_SIZE);
 	w->stream.buffer = calloc(VCI_BATCH_BLOCKS_MAX, VCI_BLOCK_SIZE);
@@ -282,6 +284,7 @@ static int open_cache(struct world *w)
 		trace(w, "in order: from batch %llu on, drain %llu", w->cache->ordered_seq,
 		      w->cache->ordered_drain);
 	w->buffer_blocks = vci_cache_batch_blocks(w->cache);
+	w->batch_align = vci_cache_batch_align(w->cache);
 	/* So little that a few leaves are too many: not what users may ask for. */
 	if (w->weights.memory)
 		w->cache->mem_limit = vci_memory_fixed(w->cache) + w->weights.memory;

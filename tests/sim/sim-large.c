@@ -260,7 +260,8 @@ static int append(struct vci_cache *c, struct vci_fill *f)
 			return r;
 	}
 	if (!r)
-		r = vci_write(c->dev, a.addr, a.blocks, f->buffer, a.flags);
+		r = vci_write(c->dev, a.addr, a.blocks, f->buffer + a.skip * VCI_BLOCK_SIZE,
+			      a.flags);
 	if (!r)
 		r = vci_append_map(c, f, &a);
 	return r == -EAGAIN ? vci_append_map_sleep(c, f, &a) : r;
@@ -281,14 +282,14 @@ void large_append_log(struct large *m, u64 log_blocks)
 	m->log = calloc(nr, sizeof(*m->log));
 	assert(m->log);
 	assert(vci_append_enter(m->c));
-	vci_fill_init(&f, buffer, VCI_BATCH_BLOCKS_MAX);
+	vci_fill_init(&f, buffer, VCI_BATCH_BLOCKS_MAX, vci_cache_batch_align(m->c));
 	for (i = 0; !r && i < nr; i++) {
 		add_entry(m, &f);
 		if (f.nr < VCI_BATCH_ENTRIES_MAX && i + 1 < nr)
 			continue;
 		f.write = true;
 		r = append(m->c, &f);
-		vci_fill_init(&f, buffer, VCI_BATCH_BLOCKS_MAX);
+		vci_fill_init(&f, buffer, VCI_BATCH_BLOCKS_MAX, vci_cache_batch_align(m->c));
 	}
 	vci_append_leave(m->c);
 	if (r) {

@@ -602,7 +602,7 @@ void world_forget_ops(struct world *w)
 		op->busy = false;
 	}
 	for (i = 0; i < FILLS; i++)
-		vci_fill_init(&w->fills[i], w->buffers[i], w->buffer_blocks);
+		vci_fill_init(&w->fills[i], w->buffers[i], w->buffer_blocks, w->batch_align);
 	memset(&w->stream, 0, sizeof(w->stream));
 	w->stream.buffer = buffer;
 	memset(&w->wb, 0, sizeof(w->wb));

@@ -108,7 +108,7 @@ static void build(struct world *w)
 	bool taken[OPS_MAX] = { false };
 	struct op *op;
 
-	vci_fill_init(&st->fill, st->buffer, w->buffer_blocks);
+	vci_fill_init(&st->fill, st->buffer, w->buffer_blocks, w->batch_align);
 	st->fill.stream = sim_below(&w->rng, w->weights.streams);
 	st->fill.write = true;
 	st->fill.fua = false;
@@ -176,7 +176,8 @@ static void submit(struct world *w)
 	}
 	if (st->fail_in && !--st->fail_in)
 		w->cache_disk.fail_in = 1;
-	r = user_io(w, &w->cache_disk, st->a.addr, st->a.blocks, st->fill.buffer, true,
+	r = user_io(w, &w->cache_disk, st->a.addr, st->a.blocks,
+		    st->fill.buffer + st->a.skip * VCI_BLOCK_SIZE, true,
 		    st->a.flags);
 	if (stopped(w))
 		return;

@@ -235,7 +235,7 @@ struct world {
 	struct stream stream;
 	struct vci_fill fills[FILLS];
 	u8 *buffers[FILLS];
-	u32 buffer_blocks;
+	u32 buffer_blocks, batch_align;
 	u32 open_fill;
 	u32 appending;		/* FILLS: none */
 	bool in_writer;

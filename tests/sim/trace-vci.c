@@ -83,7 +83,8 @@ static int make_image(struct vci_run *v)
 	u64 image = round_up(max_t(u64, blocks, 1), (u64)VCI_SIZE_GRAIN);
 	const struct vci_format_params fp = {
 		.layout = { .type = VCI_TYPE_FIXED, .blocks = image,
-			    .segment_blocks = segment_blocks(blocks) },
+			    .segment_blocks = segment_blocks(blocks),
+			    .batch_align = 1 },
 		.uuid = { 0x76, 0x63, 0x69 }, .modification_uuid = { 1 },
 	};
 	struct vci_header h;
@@ -125,7 +126,7 @@ static int open_cache(struct vci_run *v)
 	for (i = 0; i < VCI_STREAMS; i++) {
 		v->buffer[i] = malloc((size_t)blocks * VCI_BLOCK_SIZE);
 		assert(v->buffer[i]);
-		vci_fill_init(&v->fill[i], v->buffer[i], blocks);
+		vci_fill_init(&v->fill[i], v->buffer[i], blocks, vci_cache_batch_align(v->c));
 		v->fill[i].stream = i;
 	}
 	return 0;

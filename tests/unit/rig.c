@@ -73,7 +73,8 @@ int rig_open(struct rig *rig)
 	rig->c = NULL;
 	r = vci_cache_open(&p, &rig->c, &rig->report, &rig->dmg, &rig->why);
 	if (!r)
-		vci_fill_init(&rig->fill, rig->buffer, vci_cache_batch_blocks(rig->c));
+		vci_fill_init(&rig->fill, rig->buffer, vci_cache_batch_blocks(rig->c),
+			      vci_cache_batch_align(rig->c));
 	return r;
 }
 
@@ -151,7 +152,8 @@ static int log_write(struct rig *rig, struct vci_fill *f)
 	while (r == -EAGAIN && !(r = vci_append_prepare(rig->c)));
 	if (r)
 		return r;
-	r = vci_write(&rig->cache.dev, a.addr, a.blocks, f->buffer, a.flags);
+	r = vci_write(&rig->cache.dev, a.addr, a.blocks,
+		      f->buffer + a.skip * VCI_BLOCK_SIZE, a.flags);
 	if (r) {
 		vci_append_failed(rig->c, &a, r);
 		return r;
@@ -165,7 +167,8 @@ static void begin_log_write(struct rig *rig, bool fua)
 	struct vci_fill *f = &rig->fill;
 
 	assert(vci_append_enter(rig->c) && !f->nr);
-	vci_fill_init(f, rig->buffer, vci_cache_batch_blocks(rig->c));
+	vci_fill_init(f, rig->buffer, vci_cache_batch_blocks(rig->c),
+			      vci_cache_batch_align(rig->c));
 	f->stream = rig->log_stream;
 	f->write = true;
 	f->fua = fua;
@@ -187,7 +190,8 @@ static int end_log_write(struct rig *rig)
 	int r = log_write(rig, &rig->fill);
 
 	vci_append_leave(rig->c);
-	vci_fill_init(&rig->fill, rig->buffer, vci_cache_batch_blocks(rig->c));
+	vci_fill_init(&rig->fill, rig->buffer, vci_cache_batch_blocks(rig->c),
+			      vci_cache_batch_align(rig->c));
 	return r;
 }
 

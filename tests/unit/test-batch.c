@@ -12,6 +12,11 @@
 
 static const u8 uuid[16] = { 0xd0, 0xd1, 0xd2, 0xd3 };
 
+/* What is known of the image. */
+static struct vci_header image = {
+	.uuid = { 0xd0, 0xd1, 0xd2, 0xd3 }, .backing_blocks = BACKING, .batch_align = 1,
+};
+
 struct batch {
 	struct vci_batch_info info;
 	struct vci_entry e[VCI_BATCH_ENTRIES_MAX];
@@ -50,7 +55,7 @@ static int seal_and_check(struct batch *b, u8 *header, struct vci_damage *dmg)
 	memset(header, 0xee, VCI_UNIT_SIZE);
 	vci_batch_seal(header, VCI_UNIT_SIZE, vci_batch_seed(uuid), &b->info, b->e);
 	memset(dmg, 0, sizeof(*dmg));
-	return vci_batch_check(header, uuid, ADDR, ROOM, BACKING, &got.info, got.e, dmg);
+	return vci_batch_check(header, &image, ADDR, ROOM, &got.info, got.e, dmg);
 }
 
 static void test_round_trip(void)
@@ -62,7 +67,7 @@ static void test_round_trip(void)
 
 	memset(&got, 0, sizeof(got));
 	ok(!seal_and_check(b, header, &dmg), "batch:sealed_passes");
-	ok(!vci_batch_check(header, uuid, ADDR, 152, 0, &got.info, got.e, NULL),
+	ok(!vci_batch_check(header, &image, ADDR, 152, &got.info, got.e, NULL),
 	   "batch:fits_its_room_exactly");
 	ok(!memcmp(&b->info, &got.info, sizeof(got.info)), "batch:round_trip_of_the_header");
 	for (i = 0; i < b->info.nr_entries; i++)
@@ -110,10 +115,10 @@ static void test_bit_flips(void)
 	for (i = 0; i < VCI_UNIT_SIZE * 8; i++) {
 		header[i / 8] ^= 1u << (i % 8);
 		if (i < 2 * VCI_BLOCK_SIZE * 8)
-			passed += !vci_batch_check(header, uuid, ADDR, ROOM, BACKING,
+			passed += !vci_batch_check(header, &image, ADDR, ROOM,
 						   &got.info, got.e, &dmg);
 		else
-			behind += vci_batch_check(header, uuid, ADDR, ROOM, BACKING,
+			behind += vci_batch_check(header, &image, ADDR, ROOM,
 						  &got.info, got.e, &dmg) != 0;
 		header[i / 8] ^= 1u << (i % 8);
 	}
@@ -125,20 +130,53 @@ static void test_bit_flips(void)
 static void test_place(void)
 {
 	struct batch *b = make_batch(), got;
-	u8 header[VCI_UNIT_SIZE], other[16] = { 0xd0, 0xd1, 0xd2, 0xd4 };
+	struct vci_header other = image;
+	u8 header[VCI_UNIT_SIZE];
 	struct vci_damage dmg;
 
+	other.uuid[3] = 0xd4;
+
 	seal_and_check(b, header, &dmg);
-	ok(vci_batch_check(header, uuid, ADDR + 8, ROOM, BACKING, &got.info, got.e, &dmg) ==
+	ok(vci_batch_check(header, &image, ADDR + 8, ROOM, &got.info, got.e, &dmg) ==
 	   -ENOTBLK && dmg.number == VCI_DMG_BATCH_PLACE, "batch:refuses_one_of_another_place");
-	ok(vci_batch_check(header, other, ADDR, ROOM, BACKING, &got.info, got.e, &dmg) ==
+	ok(vci_batch_check(header, &other, ADDR, ROOM, &got.info, got.e, &dmg) ==
 	   -EILSEQ && dmg.number == VCI_DMG_BATCH_CSUM, "batch:refuses_one_of_another_image");
-	ok(vci_batch_check(header, uuid, ADDR, 151, BACKING, &got.info, got.e, &dmg) ==
+	ok(vci_batch_check(header, &image, ADDR, 151, &got.info, got.e, &dmg) ==
 	   -EILSEQ && dmg.number == VCI_DMG_BATCH_FIELD, "batch:refuses_one_beyond_its_segment");
 	header[0] ^= 1;
-	ok(vci_batch_check(header, uuid, ADDR, ROOM, BACKING, &got.info, got.e, &dmg) ==
+	ok(vci_batch_check(header, &image, ADDR, ROOM, &got.info, got.e, &dmg) ==
 	   -EILSEQ && dmg.number == VCI_DMG_BATCH_MAGIC, "batch:refuses_what_is_none");
 	free(b);
+}
+
+static int align_error(u32 align, u32 header_blocks, u32 blocks)
+{
+	struct batch *b = make_batch();
+	u8 header[VCI_UNIT_SIZE];
+	struct vci_damage dmg;
+	int err;
+
+	image.batch_align = align;
+	b->info.header_blocks = header_blocks;
+	b->info.blocks = blocks;
+	err = seal_and_check(b, header, &dmg);
+	image.batch_align = 1;
+	free(b);
+	return err;
+}
+
+static void test_align(void)
+{
+	ok(!align_error(1, 1, 153) && !align_error(2, 2, 154) && !align_error(8, 8, 160),
+	   "batch:aligned_as_the_image_says");
+	ok(align_error(2, 2, 153) == -EILSEQ && align_error(8, 8, 156) == -EILSEQ,
+	   "batch:refuses_one_that_ends_in_a_physical_block");
+	ok(align_error(2, 1, 154) == -EILSEQ && align_error(8, 4, 160) == -EILSEQ,
+	   "batch:refuses_a_header_that_does");
+	ok(vci_batch_header_blocks(1, 1) == 1 && vci_batch_header_blocks(14, 1) == 1 &&
+	   vci_batch_header_blocks(15, 1) == 2 && vci_batch_header_blocks(126, 1) == 8 &&
+	   vci_batch_header_blocks(15, 4) == 4 && vci_batch_header_blocks(1, 8) == 8,
+	   "batch:header_is_as_long_as_its_entries");
 }
 
 /* ---- fields: changed in memory, then sealed ---------------------------- */
@@ -154,7 +192,6 @@ struct field_case {
 	x(durable_now, b->info.durable_seq = b->info.seq)		\
 	x(durable_later, b->info.durable_seq = b->info.seq + 1)		\
 	x(epoch_zero, b->info.epoch = 0)				\
-	x(blocks_odd, b->info.blocks = 153)				\
 	x(blocks_far, b->info.blocks = ROOM + 8)			\
 	x(entry_empty, b->e[0].blocks = 0)				\
 	x(entry_long, (b->e[2].blocks = 129))				\
@@ -250,8 +287,7 @@ static void test_bytes(void)
 		seal_and_check(b, header, &dmg);
 		header[byte_cases[i].at] = byte_cases[i].value;
 		reseal((void *)header, b->info.nr_entries);
-		err = vci_batch_check(header, uuid, ADDR, ROOM, BACKING, &got.info,
-				      got.e, &dmg);
+		err = vci_batch_check(header, &image, ADDR, ROOM, &got.info, got.e, &dmg);
 		ok(err == -EILSEQ && dmg.number == VCI_DMG_BATCH_FIELD,
 		   "batch:refuses_%s", byte_cases[i].name);
 		free(b);
@@ -279,6 +315,7 @@ int main(void)
 	test_full();
 	test_bit_flips();
 	test_place();
+	test_align();
 	test_fields();
 	test_bytes();
 	test_data_crc();

@@ -167,6 +167,17 @@ static void test_refusals(void)
 	rig.cache.dev.blocks -= 8;
 	refuse(-EILSEQ, "shorter_cache_device");
 	rig.cache.dev.blocks += 8;
+	rig.cache.dev.pbs_blocks = 16;
+	ok(!rig_open(&rig) && !rig_close(&rig), "cache:units_are_enough_for_any_device");
+	rig.cache.dev.pbs_blocks = 0;
+	rig_header(&rig, &h);
+	bad = h;
+	bad.batch_align = 4;
+	rig_put_header(&rig, &bad);
+	rig.cache.dev.pbs_blocks = 8;
+	refuse(-EINVAL, "larger_physical_blocks");
+	rig.cache.dev.pbs_blocks = 0;
+	rig_put_header(&rig, &h);
 	rig_damage(&rig, h.root, 5);
 	refuse(-EILSEQ, "damaged_root");
 	rig_damage(&rig, h.root, 5);

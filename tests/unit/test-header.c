@@ -107,6 +107,9 @@ struct field_case {
 	x(checkpoint_gen, HDR_FIELD, EILSEQ, h->checkpoint_gen = 0)	\
 	x(durable_seq, HDR_FIELD, EILSEQ, h->durable_seq = 4999)	\
 	x(unit, HDR_FIELD, EILSEQ, h->unit_blocks = 16)			\
+	x(align_none, HDR_FIELD, EILSEQ, h->batch_align = 0)		\
+	x(align_large, HDR_FIELD, EILSEQ, h->batch_align = 16)		\
+	x(align_odd, HDR_FIELD, EILSEQ, h->batch_align = 3)		\
 	x(segment_small, HDR_FIELD, EILSEQ, h->segment_blocks = 16)	\
 	x(segment_large, HDR_FIELD, EILSEQ, h->segment_blocks = 1u << 22) \
 	x(segment_odd, HDR_FIELD, EILSEQ, h->segment_blocks = 96)	\

@@ -158,18 +158,18 @@ struct refusal {
 static void test_refusals(void)
 {
 	static const struct refusal refusals[] = {
-		{ "nothing", { 0, 0, 0, VCI_TYPE_FIXED } },
-		{ "less_than_2_mib", { 2 * MIB - 1, 0, 0, VCI_TYPE_FIXED } },
-		{ "more_than_64_tib", { 64 * TIB + 4096, 0, 0, VCI_TYPE_FIXED } },
-		{ "any_64_bit_size", { ~0ull, 0, 0, VCI_TYPE_FIXED } },
-		{ "large_backing", { GIB, VCI_BACKING_MAX + 1, 0, VCI_TYPE_FIXED } },
-		{ "type_0", { GIB, 0, 0, 0 } },
-		{ "type_3", { GIB, 0, 0, 3 } },
-		{ "odd_segment", { GIB, 0, 3000, VCI_TYPE_FIXED } },
-		{ "small_segment", { GIB, 0, 16, VCI_TYPE_FIXED } },
-		{ "large_segment", { GIB, 0, 1u << 22, VCI_TYPE_FIXED } },
-		{ "many_segments", { TIB, 0, 32, VCI_TYPE_FIXED } },
-		{ "few_segments", { 64 * MIB, 0, 16384, VCI_TYPE_FIXED } },
+		{ "nothing", { 0, 0, 0, VCI_TYPE_FIXED, 0 } },
+		{ "less_than_2_mib", { 2 * MIB - 1, 0, 0, VCI_TYPE_FIXED, 0 } },
+		{ "more_than_64_tib", { 64 * TIB + 4096, 0, 0, VCI_TYPE_FIXED, 0 } },
+		{ "any_64_bit_size", { ~0ull, 0, 0, VCI_TYPE_FIXED, 0 } },
+		{ "large_backing", { GIB, VCI_BACKING_MAX + 1, 0, VCI_TYPE_FIXED, 0 } },
+		{ "type_0", { GIB, 0, 0, 0, 0 } },
+		{ "type_3", { GIB, 0, 0, 3, 0 } },
+		{ "odd_segment", { GIB, 0, 3000, VCI_TYPE_FIXED, 0 } },
+		{ "small_segment", { GIB, 0, 16, VCI_TYPE_FIXED, 0 } },
+		{ "large_segment", { GIB, 0, 1u << 22, VCI_TYPE_FIXED, 0 } },
+		{ "many_segments", { TIB, 0, 32, VCI_TYPE_FIXED, 0 } },
+		{ "few_segments", { 64 * MIB, 0, 16384, VCI_TYPE_FIXED, 0 } },
 	};
 	struct vci_header h;
 	const char *why;

@@ -81,9 +81,9 @@ test_cost_of_a_synced_write() {
 	start_busy
 	vci_settle wb
 	for i in 1 2 3 4 5 6 7 8; do
-		costs "1 16 1 0 0 0" put 4K $((2000 + 17 * i)) 1 fsync &&
+		costs "1 9 1 0 0 0" put 4K $((2000 + 17 * i)) 1 fsync &&
 			right=$((right + 1))
-		costs "1 16 0 0 0 0" put 4K $((3000 + 17 * i)) 1 &&
+		costs "1 9 0 0 0 0" put 4K $((3000 + 17 * i)) 1 &&
 			unsynced=$((unsynced + 1))
 	done
 	check "a synced write of 4 KiB is one write and one flush of the cache device" \
