@@ -18,9 +18,12 @@
 
 #include "vci-writer.h"
 
-/* Memory for fill buffers, and how many there are at least. */
+/*
+ * Memory for fill buffers.  One for each stream is open, so there are rather many of half
+ * the size that a batch may have: half a megabyte is a large write.
+ */
 #define VCI_FILL_BYTES		(4u << 20)
-#define VCI_FILL_BUFFERS_MIN	(2 * VCI_STREAMS)
+#define VCI_FILL_BLOCKS_MAX	1024u
 
 /* Idle work is done after a tick without I/O, or after so long anyway. */
 #define VCI_TICK_MS		1000u
@@ -30,6 +33,11 @@
 #define VCI_ROOM_WAIT_MS	100u
 
 /* ---- buffers ---- */
+
+static u32 buffer_blocks(const struct vci_cache *cache)
+{
+	return min(vci_cache_batch_blocks(cache), VCI_FILL_BLOCKS_MAX);
+}
 
 static struct vci_fill_buffer *buffer_alloc(u32 blocks, u32 align)
 {
@@ -363,7 +371,7 @@ u64 vci_writer_bytes(const struct vci_writer *w)
 
 	if (!w->cache)
 		return 0;
-	one += (u64)vci_cache_batch_blocks(w->cache) * VCI_BLOCK_SIZE;
+	one += (u64)buffer_blocks(w->cache) * VCI_BLOCK_SIZE;
 	return w->nr_buffers * one;
 }
 
@@ -538,7 +546,7 @@ void vci_writer_exit(struct vci_writer *w)
  */
 int vci_writer_attach(struct vci_writer *w, struct vci_cache *cache, const char *name)
 {
-	u32 blocks = vci_cache_batch_blocks(cache);
+	u32 blocks = buffer_blocks(cache);
 	unsigned int i;
 
 	w->cache = cache;
@@ -546,8 +554,7 @@ int vci_writer_attach(struct vci_writer *w, struct vci_cache *cache, const char 
 	w->last_lazy = jiffies;
 	w->last_busy = jiffies;
 	vci_cleaner_start(w, vci_cache_header(cache)->backing_blocks);
-	w->nr_buffers = max(VCI_FILL_BUFFERS_MIN,
-			    VCI_FILL_BYTES / (blocks * VCI_BLOCK_SIZE));
+	w->nr_buffers = VCI_FILL_BYTES / (blocks * VCI_BLOCK_SIZE);
 	for (i = 0; i < w->nr_buffers; i++) {
 		struct vci_fill_buffer *b = buffer_alloc(blocks,
 							  vci_cache_batch_align(cache));
