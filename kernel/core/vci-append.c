@@ -433,11 +433,39 @@ static void map_fill(struct vci_cache *c, struct vci_fill *f)
 	}
 }
 
+/*
+ * What has gone stale meanwhile doesn't go into the log: overwritten data is the most
+ * likely to be.  The buffer is the writer's now.
+ */
+static void drop_stale(struct vci_cache *c, struct vci_fill *f)
+{
+	u32 i, nr = 0, at = VCI_UNIT_BLOCKS;
+
+	for (i = 0; i < f->nr; i++) {
+		struct vci_fill_entry *e = &f->e[nr];
+
+		if (!entry_fresh(c, &f->e[i])) {
+			c->stats.stale_fills++;
+			continue;
+		}
+		*e = f->e[i];
+		if (e->data_block != at)
+			memmove(block_at(f->buffer, at), block_at(f->buffer, e->data_block),
+				(size_t)e->blocks * VCI_BLOCK_SIZE);
+		e->data_block = at;
+		at += e->blocks;
+		nr++;
+	}
+	f->nr = nr;
+	f->used = at - VCI_UNIT_BLOCKS;
+}
+
 static int append_fill(struct vci_cache *c, struct vci_fill *f)
 {
 	struct vci_append a;
 	int r;
 
+	drop_stale(c, f);
 	zero_padding(c, f->buffer, f->used);
 	if (!build_entries(c, f)) {
 		c->stats.stale_fills += f->nr;

@@ -141,6 +141,40 @@ static void refuse(int want, const char *name)
 	ok(rig_digest(&rig) == digest, "cache:%s_writes_nothing", name);
 }
 
+/* What was overwritten before it was appended takes no room in the log. */
+static void test_overtaken(void)
+{
+	u8 want[8 * VCI_BLOCK_SIZE], got[8 * VCI_BLOCK_SIZE];
+	struct vci_lookup res;
+	u32 i;
+
+	setup();
+	assert(!rig_open(&rig));
+	for (i = 1; i <= 5; i++)
+		assert(!rig_reserve(&rig, i * 100, 8));
+	assert(!rig_write(&rig, 104, 8, 1) && !rig_write(&rig, 300, 1, 1));
+	ok(!rig_append(&rig) && rig.c->log.open[0].used == VCI_UNIT_BLOCKS + 3 * 8,
+	   "cache:overtaken_fills_take_no_room");
+	ok(rig.c->stats.stale_fills == 2 && !rig_cached(&rig, 100, 8) &&
+	   !rig_cached(&rig, 300, 8), "cache:overtaken_fills_are_not_mapped");
+	for (i = 2; i <= 5; i++) {
+		if (i == 3)
+			continue;
+		assert(!vci_cache_lookup(rig.c, i * 100, 8, &res) && res.mapped);
+		assert(!vci_read(&rig.backing.dev, i * 100, 8, want));
+		assert(!vci_read(&rig.cache.dev, res.e.addr, 8, got));
+		ok(!memcmp(want, got, sizeof(got)), "cache:others_keep_their_data_%u", i);
+	}
+	for (i = 1; i <= 2; i++)
+		assert(!rig_reserve(&rig, i * 10, 8));
+	assert(!rig_write(&rig, 8, 16, 1));
+	i = rig.c->log.open[0].used;
+	ok(!rig_append(&rig) && rig.c->log.open[0].used == i,
+	   "cache:nothing_is_written_if_all_are");
+	assert(!rig_close(&rig));
+	rig_exit(&rig);
+}
+
 static void test_refusals(void)
 {
 	u8 zeros[VCI_BLOCK_SIZE] = { 0 }, good[VCI_BLOCK_SIZE];
@@ -342,6 +376,7 @@ int main(void)
 	test_bitmap_in_pieces(50 * VCI_SIZE_GRAIN, 8);
 	test_bitmap_in_pieces(50 * VCI_SIZE_GRAIN, 16);
 	test_nodes_short();
+	test_overtaken();
 	test_refusals();
 	test_failures();
 	test_retired();

@@ -30,7 +30,7 @@ test_hits_and_misses() {
 
 	dd if=/dev/urandom of="$BACKING" bs=1M count=16 oflag=direct 2>/dev/null
 	vci_format "$CACHE"
-	vci_create modes "$BACKING" "$CACHE" || bail_out "cannot create"
+	vci_create modes "$BACKING" "$CACHE" no_read_around || bail_out "cannot create"
 	for i in 3 5 6 17 40 41; do
 		dd if="$DEVICE" of=/dev/null bs=1536 skip="$i" count=1 iflag=direct 2>/dev/null
 	done
