@@ -17,7 +17,7 @@
 #define REACH_DEN	2u
 
 /* Ghosts there are at first, for they should be about as many as extents; see below. */
-#define GHOSTS_FIRST	16384u
+#define GHOSTS_FIRST	8192u
 
 /**
  * vci_policy_init() - nothing is known yet
