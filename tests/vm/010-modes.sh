@@ -38,7 +38,7 @@ test_hits_and_misses() {
 	is "$(vci_stat modes read_misses)" 6 "six reads miss"
 	check "a large read over hits and misses is right" \
 		same_data "$DEVICE" "$BACKING" 1
-	check "the hits in it were hits" test "$(vci_stat modes read_hits)" -ge 4
+	check "it isn't cut at the hits in it" test "$(vci_stat modes read_misses)" -le 10
 	vci_settle modes
 	check "reads of odd sizes over them are right" \
 		same_data "$DEVICE" "$BACKING" 1 3584
