@@ -410,31 +410,36 @@ static __always_inline bool map_read_hit(struct vci_target *t, struct bio *bio,
 }
 
 /*
- * Writes of what is dirty, has been for a checkpoint, and isn't being written back.
- * True if the bio is mapped.
+ * What is dirty, has been for a checkpoint, and isn't being written back, is overwritten
+ * where it lies; all else goes to the log.
  */
-static __always_inline bool map_write_in_place(struct vci_target *t, struct bio *bio,
-					       struct vci_bio *b)
+static noinline int map_write_back(struct vci_target *t, struct bio *bio,
+				   struct vci_bio *b)
 {
 	unsigned int guard;
+	bool hit;
 	u64 addr;
 
 	rcu_read_lock_sched();
 	guard = vci_guard_enter(&t->guard);
-	addr = vci_place_begin(t->cache, vci_bio_off(b), bio_sectors(bio));
+	addr = vci_place_begin(t->cache, vci_bio_off(b), bio_sectors(bio), &hit);
 	rcu_read_unlock_sched();
-	if (!addr) {
-		vci_guard_leave(&t->guard, guard);
-		return false;
+	if (addr) {
+		vci_count(t, VCI_WRITES_IN_PLACE);
+		b->guard = guard;
+		b->kind = VCI_BIO_PLACE;
+		bio_set_dev(bio, t->cache_bdev);
+		bio->bi_iter.bi_sector = addr;
+		return DM_MAPIO_REMAPPED;
 	}
+	vci_guard_leave(&t->guard, guard);
 	vci_count(t, VCI_WRITES);
-	vci_count(t, VCI_WRITE_HITS);
-	vci_count(t, VCI_WRITES_IN_PLACE);
-	b->guard = guard;
-	b->kind = VCI_BIO_PLACE;
-	bio_set_dev(bio, t->cache_bdev);
-	bio->bi_iter.bi_sector = addr;
-	return true;
+	if (hit)
+		vci_count(t, VCI_WRITE_HITS);
+	b->t = t;
+	b->fill = false;
+	vci_stream_add(&t->stream, bio);
+	return DM_MAPIO_SUBMITTED;
 }
 
 /**
@@ -457,8 +462,8 @@ int vci_map(struct dm_target *ti, struct bio *bio)
 		return DM_MAPIO_REMAPPED;
 	if (bio_op(bio) == REQ_OP_WRITE && likely(bio->bi_iter.bi_size) &&
 	    READ_ONCE(t->mode) == VCI_MODE_WRITEBACK && !(bio->bi_opf & REQ_PREFLUSH) &&
-	    map_write_in_place(t, bio, b))
-		return DM_MAPIO_REMAPPED;
+	    likely(!vci_cache_is_failed(t->cache)))
+		return map_write_back(t, bio, b);
 	return map_other(t, bio, b);
 }
 
@@ -509,6 +514,18 @@ static noinline void place_failed(struct vci_target *t, struct bio *bio, struct 
 	vci_place_end(t->cache, vci_bio_off(b), bvec_iter_sectors(b->iter), r);
 }
 
+/* Users and write-back know of it when it is counted. */
+static int place_end(struct vci_target *t, struct bio *bio, struct vci_bio *b,
+		     blk_status_t *error)
+{
+	if (likely(!*error))
+		vci_place_end(t->cache, vci_bio_off(b), bvec_iter_sectors(b->iter), 0);
+	else
+		place_failed(t, bio, b, error);
+	vci_guard_leave(&t->guard, b->guard);
+	return DM_ENDIO_DONE;
+}
+
 static noinline int end_other(struct vci_target *t, struct vci_bio *b, blk_status_t error)
 {
 	switch (b->kind) {
@@ -544,14 +561,8 @@ int vci_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	struct vci_target *t = ti->private;
 	struct vci_bio *b = vci_bio(bio);
 
-	if (b->kind == VCI_BIO_PLACE) {
-		if (likely(!*error))
-			vci_place_end(t->cache, vci_bio_off(b), bvec_iter_sectors(b->iter), 0);
-		else
-			place_failed(t, bio, b, error);
-		vci_guard_leave(&t->guard, b->guard);
-		return DM_ENDIO_DONE;
-	}
+	if (b->kind == VCI_BIO_PLACE)
+		return place_end(t, bio, b, error);
 	if (unlikely(b->kind != VCI_BIO_HIT))
 		return end_other(t, b, *error);
 	vci_guard_leave(&t->guard, b->guard);

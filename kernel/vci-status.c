@@ -32,6 +32,7 @@ u64 vci_activity(void *ctx)
 
 	return vci_counter_sum(t, VCI_READ_HITS) + vci_counter_sum(t, VCI_READ_MISSES) +
 	       vci_counter_sum(t, VCI_WRITES) + vci_counter_sum(t, VCI_DISCARDS) +
+	       vci_counter_sum(t, VCI_WRITES_IN_PLACE) +
 	       vci_counter_sum(t, VCI_BYPASSED);
 }
 
@@ -77,10 +78,12 @@ static void collect_bios(struct vci_target *t, u64 *n)
 {
 	n[VCI_FIELD_READ_HITS] = vci_counter_sum(t, VCI_READ_HITS);
 	n[VCI_FIELD_READ_MISSES] = vci_counter_sum(t, VCI_READ_MISSES);
-	n[VCI_FIELD_WRITE_HITS] = vci_counter_sum(t, VCI_WRITE_HITS);
-	n[VCI_FIELD_WRITES] = vci_counter_sum(t, VCI_WRITES);
-	n[VCI_FIELD_DISCARDS] = vci_counter_sum(t, VCI_DISCARDS);
 	n[VCI_FIELD_WRITES_IN_PLACE] = vci_counter_sum(t, VCI_WRITES_IN_PLACE);
+	n[VCI_FIELD_WRITE_HITS] = vci_counter_sum(t, VCI_WRITE_HITS) +
+				  n[VCI_FIELD_WRITES_IN_PLACE];
+	n[VCI_FIELD_WRITES] = vci_counter_sum(t, VCI_WRITES) +
+			      n[VCI_FIELD_WRITES_IN_PLACE];
+	n[VCI_FIELD_DISCARDS] = vci_counter_sum(t, VCI_DISCARDS);
 	n[VCI_FIELD_BYPASSED] = vci_counter_sum(t, VCI_BYPASSED);
 	n[VCI_FIELD_CACHE_ERRORS] = vci_counter_sum(t, VCI_CACHE_ERRORS);
 	n[VCI_FIELD_BACKING_ERRORS] = vci_counter_sum(t, VCI_BACKING_ERRORS);

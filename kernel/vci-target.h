@@ -37,9 +37,9 @@
 enum vci_counter {
 	VCI_READ_HITS,
 	VCI_READ_MISSES,
-	VCI_WRITE_HITS,		/* writes that begin in cached data */
-	VCI_WRITES,
-	VCI_WRITES_IN_PLACE,	/* of them */
+	VCI_WRITE_HITS,		/* of VCI_WRITES, those that begin in cached data */
+	VCI_WRITES,		/* but those in place */
+	VCI_WRITES_IN_PLACE,
 	VCI_DISCARDS,
 	VCI_BYPASSED,		/* reads and writes that could not be cached */
 	VCI_CACHE_ERRORS,

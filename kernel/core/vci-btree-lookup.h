@@ -125,6 +125,7 @@ static inline bool vci_bt_quiet(const struct vci_btree *bt, const struct vci_val
 /* Where all of a range lies. */
 struct vci_hit {
 	u64 addr;		/* 0: that can't be said at once */
+	u32 blocks;		/* of the extent, from there on */
 	u8 flags;
 };
 
@@ -157,6 +158,7 @@ static __always_inline struct vci_hit vci_bt_hit(struct vci_btree *bt, u64 off, 
 	if (unlikely(v.heat < VCI_HEAT_USES) && !vci_bt_quiet(bt, &v))
 		WRITE_ONCE(leaf->val[i].heat, v.heat + 1);
 	hit.addr = vci_val_addr(&v) + skip;
+	hit.blocks = v.blocks - skip;
 	hit.flags = vci_val_flags(&v);
 	return hit;
 }

@@ -346,9 +346,10 @@ void vci_append_failed(struct vci_cache *c, struct vci_append *a, int error);
 /*
  * Map context, in an RCU read section, holding off drain_readers() from before this
  * call until vci_place_end().  Where on the cache device a write may go, all of it; 0:
- * to the log, and there is nothing to end.  In writeback mode only.
+ * to the log, and there is nothing to end.  In writeback mode only.  *@hit: it begins in
+ * cached data.
  */
-u64 vci_place_begin(struct vci_cache *c, u64 off, u32 blocks);
+u64 vci_place_begin(struct vci_cache *c, u64 off, u32 blocks, bool *hit);
 /* It was written, with FUA if that was asked for; or the cache fails. Any context. */
 void vci_place_end(struct vci_cache *c, u64 off, u32 blocks, int error);
 

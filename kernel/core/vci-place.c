@@ -29,6 +29,7 @@ static bool is_settled(const struct vci_cache *c, u64 addr, u32 blocks)
  * @c: cache
  * @off: first block on the backing device
  * @blocks: how many, not 0
+ * @hit: set if the first block is cached, as far as that can be said at once
  *
  * In an RCU read section of any kind; never waits.  The caller holds off
  * drain_readers() from before this call until vci_place_end() (P4).
@@ -36,17 +37,19 @@ static bool is_settled(const struct vci_cache *c, u64 addr, u32 blocks)
  * Return: where to write on the cache device, and vci_place_end() must follow; 0: it
  * goes to the log.
  */
-u64 vci_place_begin(struct vci_cache *c, u64 off, u32 blocks)
+u64 vci_place_begin(struct vci_cache *c, u64 off, u32 blocks, bool *hit)
 {
-	struct vci_hit hit = { .addr = 0 };
+	bool announced = READ_ONCE(c->dirty_blocks) && !c->ordered &&
+			 blocks <= VCI_BATCH_BLOCKS_MAX;
+	bool alone = announced && vci_tickets_place_begin(&c->tickets, off, blocks);
+	struct vci_hit h = vci_cache_hit(c, off, 1);
 
-	if (c->ordered || blocks > VCI_BATCH_BLOCKS_MAX || !READ_ONCE(c->dirty_blocks))
-		return 0;
-	if (vci_tickets_place_begin(&c->tickets, off, blocks))
-		hit = vci_cache_hit(c, off, blocks);
-	if (hit.addr && hit.flags & VCI_EXT_DIRTY && is_settled(c, hit.addr, blocks))
-		return hit.addr;
-	vci_tickets_place_end(&c->tickets, off, blocks);
+	*hit = h.addr;
+	if (h.addr && alone && blocks <= h.blocks && h.flags & VCI_EXT_DIRTY &&
+	    is_settled(c, h.addr, blocks))
+		return h.addr;
+	if (announced)
+		vci_tickets_place_end(&c->tickets, off, blocks);
 	return 0;
 }
 

@@ -225,7 +225,9 @@ static void to_log(struct world *w, struct op *op)
 /* Into the log, or in place. */
 static void log_begin(struct world *w, struct op *op)
 {
-	op->addr = vci_place_begin(w->cache, op->off, op->blocks);
+	bool hit;
+
+	op->addr = vci_place_begin(w->cache, op->off, op->blocks, &hit);
 	trace(w, "write %u of %llu+%u goes to the log, or to %llu", op->version, op->off,
 	      op->blocks, op->addr);
 	if (!op->addr) {

@@ -21,7 +21,8 @@ static void setup(bool ordered)
 /* Such a write as the shell does it.  Return: 0, 1 if it must go to the log, -errno. */
 static int place(u64 off, u32 blocks, u32 value)
 {
-	u64 addr = vci_place_begin(rig.c, off, blocks);
+	bool hit;
+	u64 addr = vci_place_begin(rig.c, off, blocks, &hit);
 	int r;
 
 	if (!addr)
@@ -107,11 +108,12 @@ static void test_next_life(void)
 static void test_write_back(void)
 {
 	u64 addr;
+	bool hit;
 
 	setup(false);
 	assert(!rig_log_write(&rig, 0, 8, 1, false) && !vci_cache_checkpoint(rig.c));
-	addr = vci_place_begin(rig.c, 0, 8);
-	assert(addr && !rig.drained);
+	addr = vci_place_begin(rig.c, 0, 8, &hit);
+	assert(addr && hit && !rig.drained);
 	is_u64(rig_write_back(&rig), 0, "place:write_back_beside_it");
 	is_u64(rig.drained, 1, "place:write_back_waited");
 	vci_place_end(rig.c, 0, 8, 0);
