@@ -81,6 +81,7 @@ instructions() {
 	[ "$name" != vci ] ||
 		result vci extents "$(dmsetup message bench 0 stats | tr ' ' '\n' |
 			sed -n 's/^extents=//p')"
+	[ "$name" != vci ] || count "$name" seqwrite-64k-new "$device" write seq 65536 "$NR_64K"
 	fill_with "$device" write 64k
 	! declare -F "${name}_settle" >/dev/null || "${name}_settle"
 	count_large "$name" "$device"

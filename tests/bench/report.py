@@ -15,10 +15,11 @@ COLUMNS = [
     ("randwrite-4k", "rand write 4k"),
     ("randwrite-4k-new", "rand write 4k, new"),
     ("seqread-64k", "seq read 64k"),
+    ("seqwrite-64k-new", "seq write 64k, new"),
     ("seqwrite-64k", "seq write 64k"),
     ("seqread-1m", "seq read 1M"),
 ]
-RAW = {"randwrite-4k-new": "randwrite-4k"}
+RAW = {"randwrite-4k-new": "randwrite-4k", "seqwrite-64k-new": "seqwrite-64k"}
 SYNCED = [
     ("cache-writes", "cache writes"),
     ("cache-flushes", "cache flushes"),
