@@ -437,7 +437,6 @@ static noinline int map_write_back(struct vci_target *t, struct bio *bio,
 	if (hit)
 		vci_count(t, VCI_WRITE_HITS);
 	b->t = t;
-	b->fill = false;
 	vci_stream_add(&t->stream, bio);
 	return DM_MAPIO_SUBMITTED;
 }
