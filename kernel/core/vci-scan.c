@@ -136,13 +136,16 @@ static int grow(struct vci_scan *sc)
 
 static void close_segment(struct reader *rd, const struct vci_batch_info *info)
 {
-	struct vci_segment *s = &rd->c->segments.s[rd->segment];
+	struct vci_segments *t = &rd->c->segments;
+	struct vci_segment *s = &t->s[rd->segment];
 
 	if (s->life == VCI_LIFE_CLOSED)
 		return;
 	spin_lock(vci_cache_lock(rd->c));
-	vci_segment_set(&rd->c->segments, rd->segment, VCI_LIFE_CLOSED);
+	vci_segment_set(t, rd->segment, VCI_LIFE_CLOSED);
 	s->seq = info->seq;
+	s->turn = info->seq;
+	t->turns = max(t->turns, s->turn);
 	s->stream = info->stream;
 	spin_unlock(vci_cache_lock(rd->c));
 }

@@ -223,12 +223,19 @@ void vci_segments_closed(const struct vci_segments *t, u32 nr[VCI_STREAMS])
 			nr[t->s[i].stream]++;
 }
 
-static u32 count_closed(const struct vci_segments *t, u32 stream, u64 max_turn)
+/* A stream takes turns; write-back in order takes all as they lie in the log. */
+static u64 place_of(const struct vci_segment *s, u32 stream)
+{
+	return stream == VCI_STREAMS ? s->seq : s->turn;
+}
+
+static u32 count_closed(const struct vci_segments *t, u32 stream, u64 max_place)
 {
 	u32 i, nr = 0;
 
 	for (i = 0; i < t->nr; i++)
-		nr += is_closed(&t->s[i], stream) && t->s[i].turn <= max_turn;
+		nr += is_closed(&t->s[i], stream) &&
+		      place_of(&t->s[i], stream) <= max_place;
 	return nr;
 }
 
@@ -238,8 +245,9 @@ static u32 count_closed(const struct vci_segments *t, u32 stream, u64 max_turn)
  * @stream: of which, VCI_STREAMS for all
  * @want: how many
  *
- * By the writer.  Return: the turn up to which there are at most @want closed
- * segments, and no more turns with as many; the lock need not be held.
+ * By the writer.  Return: the turn, of all streams the first batch, up to which there
+ * are at most @want closed segments, and no later one with as many; the lock need not
+ * be held.
  */
 u64 vci_segments_age(const struct vci_segments *t, u32 stream, u32 want)
 {
@@ -248,7 +256,7 @@ u64 vci_segments_age(const struct vci_segments *t, u32 stream, u32 want)
 
 	for (i = 0; i < t->nr; i++)
 		if (is_closed(&t->s[i], stream))
-			high = max(high, t->s[i].turn);
+			high = max(high, place_of(&t->s[i], stream));
 	while (low < high) {
 		mid = high - (high - low) / 2;
 		if (count_closed(t, stream, mid) <= want)
@@ -263,16 +271,16 @@ u64 vci_segments_age(const struct vci_segments *t, u32 stream, u32 want)
  * vci_segments_pick_victims() - choose the oldest closed segments to empty
  * @t: table
  * @stream: of which, VCI_STREAMS for all
- * @max_turn: those whose turn it is: vci_segments_age()
+ * @age: those up to there: vci_segments_age()
  *
  * Return: how many were found.
  */
-u32 vci_segments_pick_victims(struct vci_segments *t, u32 stream, u64 max_turn)
+u32 vci_segments_pick_victims(struct vci_segments *t, u32 stream, u64 age)
 {
 	u32 i, n = 0;
 
 	for (i = 0; i < t->nr; i++) {
-		if (!is_closed(&t->s[i], stream) || t->s[i].turn > max_turn)
+		if (!is_closed(&t->s[i], stream) || place_of(&t->s[i], stream) > age)
 			continue;
 		vci_segment_set(t, i, VCI_LIFE_VICTIM);
 		t->s[i].compact = false;

@@ -73,9 +73,9 @@ void vci_segment_opened(struct vci_segments *t, u32 i, u8 stream, u64 seq);
 void vci_segment_mapped(struct vci_segments *t, u64 addr, u32 blocks);
 void vci_segment_unmapped(struct vci_segments *t, u64 addr, u32 blocks);
 void vci_segments_closed(const struct vci_segments *t, u32 nr[VCI_STREAMS]);
-/* @stream may be VCI_STREAMS: all. */
+/* @stream may be VCI_STREAMS: all, as they lie in the log. */
 u64 vci_segments_age(const struct vci_segments *t, u32 stream, u32 want);
-u32 vci_segments_pick_victims(struct vci_segments *t, u32 stream, u64 max_turn);
+u32 vci_segments_pick_victims(struct vci_segments *t, u32 stream, u64 age);
 u32 vci_segments_renew(struct vci_segments *t, u32 stream, u64 max_turn);
 u32 vci_segments_pick_empty(struct vci_segments *t, u64 before);
 u64 vci_segments_pick_sparse(struct vci_segments *t, u32 want, u32 max_live);

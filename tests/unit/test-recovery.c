@@ -70,6 +70,31 @@ static void test_plain(void)
 	teardown();
 }
 
+/* What the log tells is as old as it says, and what is opened next is younger. */
+static void test_age(void)
+{
+	const struct vci_segments *t;
+	u32 i, k, nr = 0, wrong = 0;
+
+	setup();
+	for (i = 0; i < 40; i++)
+		assert(!rig_fill(&rig, i * 64, 32));
+	assert(!vci_cache_flush(rig.c));
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	assert(opens());
+	assert(!vci_cache_maintain(rig.c, false));
+	assert(!rig_fill(&rig, 0, 32));
+	t = &rig.c->segments;
+	for (i = 0; i < t->nr; i++) {
+		nr += t->s[i].life == VCI_LIFE_CLOSED;
+		for (k = 0; k < t->nr; k++)
+			wrong += t->s[i].seq < t->s[k].seq && t->s[i].turn >= t->s[k].turn;
+	}
+	ok(nr > 4, "recovery:closes_segments");
+	is_u64(wrong, 0, "recovery:their_age_is_their_place_in_the_log");
+	teardown();
+}
+
 /* O6: one bad entry costs one entry. */
 static void test_torn_entry(void)
 {
@@ -622,6 +647,7 @@ static void test_large_segment(void)
 int main(void)
 {
 	test_plain();
+	test_age();
 	test_torn_entry();
 	test_hole();
 	test_damaged_log();

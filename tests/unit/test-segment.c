@@ -81,6 +81,22 @@ static void test_victims(void)
 	is_u64(t.count[VCI_LIFE_DRAINED], 6, "segment:all_of_one_life");
 }
 
+/* What was renewed is young in its queue, but lies where it lay in the log. */
+static void test_in_order(void)
+{
+	vci_segment_set(&t, 2, VCI_LIFE_CLOSED);
+	vci_segment_set(&t, 4, VCI_LIFE_CLOSED);
+	t.s[4].turn = t.s[2].turn + 1;
+	is_u64(vci_segments_age(&t, VCI_STREAMS, 1), t.s[2].seq - 1,
+	       "segment:age_in_the_log");
+	is_u64(vci_segments_age(&t, t.s[2].stream, 1), t.s[2].turn, "segment:age_in_its_queue");
+	vci_segments_pick_victims(&t, VCI_STREAMS, t.s[4].seq);
+	ok(t.s[4].life == VCI_LIFE_VICTIM && t.s[2].life == VCI_LIFE_CLOSED,
+	   "segment:first_of_the_log");
+	vci_segment_set(&t, 2, VCI_LIFE_DRAINED);
+	vci_segment_set(&t, 4, VCI_LIFE_DRAINED);
+}
+
 /* O8: free is what the last durable checkpoint calls free. */
 static void test_checkpoints(void)
 {
@@ -137,6 +153,7 @@ int main(void)
 	test_free();
 	test_accounting();
 	test_victims();
+	test_in_order();
 	test_checkpoints();
 	test_damage();
 	vci_segments_destroy(&t);
