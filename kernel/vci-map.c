@@ -230,32 +230,21 @@ static int read_not_resident(struct bio *bio)
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* A hole of @sectors is at its start: how far is it to the end of the last one? */
+/* A hole of @sectors is at its start. */
 static unsigned int sectors_to_read(struct vci_target *t, struct bio *bio,
 				    unsigned int sectors)
 {
-	u64 off = vci_bio_off(vci_bio(bio)), at = off + sectors;
-	u64 end = off + min_t(unsigned int, bio_sectors(bio), VCI_FILL_SECTORS_MAX);
-	struct vci_lookup res;
+	unsigned int max = min_t(unsigned int, bio_sectors(bio), VCI_FILL_SECTORS_MAX);
 
-	while (at < end) {
-		if (vci_cache_peek(t->cache, at, end - at, &res) ||
-		    (res.mapped && res.e.flags & VCI_EXT_DIRTY))
-			break;
-		at += res.e.blocks;
-		if (!res.mapped)
-			sectors = at - off;
-	}
-	return min_t(unsigned int, sectors, VCI_FILL_SECTORS_MAX);
+	return vci_plan_miss(t->cache, vci_bio_off(vci_bio(bio)), max, sectors);
 }
 
-/*
- * It is on its way into the log, all of it.  All of it must be a @hole, too: a fill waits
- * long, and doesn't know what was written to the log meanwhile.
- */
-static bool read_from_writer(struct vci_target *t, struct bio *bio, unsigned int hole)
+/* It is on its way into the log, all of it. */
+static bool read_from_writer(struct vci_target *t, struct bio *bio,
+			     const struct vci_lookup *res)
 {
-	if (bio_sectors(bio) > min_t(unsigned int, hole, VCI_COPY_SECTORS_MAX) ||
+	if (bio_sectors(bio) > VCI_COPY_SECTORS_MAX ||
+	    !vci_fill_serves(res, bio_sectors(bio)) ||
 	    !vci_writer_read(&t->writer, bio, vci_bio_off(vci_bio(bio))))
 		return false;
 	vci_count(t, VCI_READ_HITS);
@@ -279,7 +268,7 @@ static noinline int map_read(struct vci_target *t, struct bio *bio, struct vci_b
 		return vci_read_unknown(t, bio, r);
 	sectors = res.e.blocks;
 	if (!res.mapped && cached) {
-		if (read_from_writer(t, bio, sectors))
+		if (read_from_writer(t, bio, &res))
 			return DM_MAPIO_SUBMITTED;
 		sectors = sectors_to_read(t, bio, sectors);
 	}

@@ -185,6 +185,11 @@ struct vci_plan_piece {
 };
 
 /*
+ * A read of @blocks blocks begins with a hole: how many of them are read from the backing
+ * device in one I/O?  Map context.
+ */
+u32 vci_plan_miss(struct vci_cache *c, u64 off, u32 blocks, u32 hole);
+/*
  * A read misses [@off, @off + @blocks), of which nothing is dirty: the I/O for it.
  * Alone, if @around is false.  Map context.
  */
@@ -273,6 +278,8 @@ void *vci_fill_data(struct vci_fill *f, int entry);
 /* Data of @entry is in the buffer (@valid), or will never come. */
 void vci_fill_commit(struct vci_fill *f, int entry, bool valid);
 
+/* May a read of @blocks look for its data in fills?  @res: what it begins with. */
+bool vci_fill_serves(const struct vci_lookup *res, u32 blocks);
 /*
  * Where in its buffer does a fill hold what is at @off?  NULL: it doesn't.  Else *@blocks
  * becomes how many follow, at most as many as it was; whoever wants them asks for

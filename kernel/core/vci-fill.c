@@ -161,6 +161,20 @@ const void *vci_fill_find(const struct vci_fill *f, u64 off, u32 *blocks, int *e
 }
 
 /**
+ * vci_fill_serves() - may a read look for its data in fills?
+ * @res: what it begins with in the tree
+ * @blocks: of the read
+ *
+ * All of it must be a hole: a fill doesn't know what was written to the log since it
+ * was read.  What is dirty when the read comes is mapped; and what was written back
+ * before, and isn't mapped any more, made older fills stale.
+ */
+bool vci_fill_serves(const struct vci_lookup *res, u32 blocks)
+{
+	return !res->mapped && res->e.blocks >= blocks;
+}
+
+/**
  * vci_fill_fresh() - is what a fill holds still what the backing device has?
  * @c: cache
  * @f: fill

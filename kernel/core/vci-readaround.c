@@ -135,6 +135,32 @@ static void note_uses(struct vci_cache *c, u64 off, u32 blocks)
 }
 
 /**
+ * vci_plan_miss() - how far the backing device is read for a read
+ * @c: cache
+ * @off: first block of the read
+ * @blocks: of the read
+ * @hole: it begins with so many that aren't mapped
+ *
+ * Map context.  Return: blocks up to the end of the last hole that can be reached without
+ * passing something dirty, which the backing device doesn't have (law 3).
+ */
+u32 vci_plan_miss(struct vci_cache *c, u64 off, u32 blocks, u32 hole)
+{
+	u32 at = hole, end = min(hole, blocks);
+	struct vci_lookup res;
+
+	while (at < blocks) {
+		if (vci_cache_peek(c, off + at, blocks - at, &res) ||
+		    (res.mapped && res.e.flags & VCI_EXT_DIRTY))
+			break;
+		at += res.e.blocks;
+		if (!res.mapped)
+			end = at;
+	}
+	return min(end, blocks);
+}
+
+/**
  * vci_plan_read() - the I/O for a miss
  * @c: cache
  * @off: first block that was missed

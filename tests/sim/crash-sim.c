@@ -166,6 +166,8 @@ static void add(struct sim_result *sum, const struct sim_result *r)
 	sum->writes_logged += r->writes_logged;
 	sum->writes_placed += r->writes_placed;
 	sum->dead_places += r->dead_places;
+	sum->fill_reads += r->fill_reads;
+	sum->around += r->around;
 	sum->dirty_hits += r->dirty_hits;
 	sum->met_dirty += r->met_dirty;
 	sum->written_back += r->written_back;
@@ -258,8 +260,9 @@ static int report(const struct sim_options *o, const struct sim_result *r)
 	printf("# %llu histories of at least %llu operations, %llu on average (%llu in all), %llu activations, %llu closes, %llu I/Os\n",
 	       r->histories, r->min_ops, r->ops / (r->histories ? r->histories : 1), r->ops,
 	       r->opens, r->closes, r->io);
-	printf("# %llu hits, %llu of dirty data, %llu misses, %llu sectors compared, %llu operations failed with a device\n",
-	       r->hits, r->dirty_hits, r->misses, r->verified, r->failed_ops);
+	printf("# %llu hits, %llu of dirty data, %llu on their way into the log, %llu misses, %llu read around, %llu sectors compared, %llu operations failed with a device\n",
+	       r->hits, r->dirty_hits, r->fill_reads, r->misses, r->around, r->verified,
+	       r->failed_ops);
 	printf("# %llu writes to the log, %llu in place (%llu sectors mapped elsewhere meanwhile), %llu met dirty data, %llu blocks written back, %llu flush messages, %llu times in order without room\n",
 	       r->writes_logged, r->writes_placed, r->dead_places, r->met_dirty,
 	       r->written_back, r->messages, r->wedged);

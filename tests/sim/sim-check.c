@@ -268,6 +268,20 @@ struct usage {
 	u64 extents, blocks;
 };
 
+/* What was read around users' data, where they never wrote: nothing. */
+static void check_unknown(struct world *w, const struct vci_extent *e)
+{
+	u32 i, version;
+
+	for (i = 0; i < e->blocks; i++)
+		if (model_index(w, e->off + i) < 0 &&
+		    (e->flags & VCI_EXT_DIRTY ||
+		     !model_version_of(sim_disk_peek(&w->cache_disk, e->addr + i),
+				       e->off + i, &version) || version))
+			violation(w, "foreign: sector %llu is cached, and was never written",
+				  e->off + i);
+}
+
 static void use_extent(struct world *w, struct usage *u, const struct vci_extent *e)
 {
 	struct vci_segments *t = &w->cache->segments;
@@ -277,8 +291,7 @@ static void use_extent(struct world *w, struct usage *u, const struct vci_extent
 	if (life != VCI_LIFE_CLOSED && life != VCI_LIFE_OPEN && life != VCI_LIFE_VICTIM)
 		violation(w, "broken: extent %llu+%u in segment %u, whose life is %u",
 			  e->off, e->blocks, s, life);
-	if (model_index(w, e->off) < 0 || model_index(w, e->off + e->blocks - 1) < 0)
-		violation(w, "foreign: extent %llu+%u was never written", e->off, e->blocks);
+	check_unknown(w, e);
 	for (i = 0; i < e->blocks; i++)
 		if (vci_bitmap_test(u->used, e->addr + i))
 			violation(w, "broken: block %llu of the image is mapped twice",

@@ -536,6 +536,8 @@ static void add_counters(struct sim_result *res, const struct world *w)
 	res->writes_logged += w->writes_logged;
 	res->writes_placed += w->writes_placed;
 	res->dead_places += w->dead_places;
+	res->fill_reads += w->fill_reads;
+	res->around += w->around;
 	res->dirty_hits += w->dirty_hits;
 	res->met_dirty += w->met_dirty;
 	res->written_back += w->written_back;

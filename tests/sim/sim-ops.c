@@ -69,6 +69,64 @@ void op_failed(struct world *w, struct op *op)
 
 /* ---- reads ---- */
 
+/* What is on its way into the log; whoever appends it has it in his hands. */
+static const void *find_fill(struct world *w, u64 off, u32 *blocks)
+{
+	const void *data;
+	int entry;
+	u32 i;
+
+	for (i = 0; i < FILLS; i++) {
+		data = i == w->appending ? NULL :
+		       vci_fill_find(&w->fills[i], off, blocks, &entry);
+		if (data && vci_fill_fresh(w->cache, &w->fills[i], entry))
+			return data;
+	}
+	return NULL;
+}
+
+static bool is_pending(void *ctx, u64 off, u32 blocks)
+{
+	u32 n;
+
+	for (; blocks; off += n, blocks -= n) {
+		n = blocks;
+		if (!find_fill(ctx, off, &n))
+			return false;
+	}
+	return true;
+}
+
+static const struct vci_plan_ops plan_ops = { .pending = is_pending };
+
+/* As the shell does: what is read around is given up before the ticket is. */
+static void plan_miss(struct world *w, struct op *op)
+{
+	struct vci_plan *p = &op->plan;
+
+	w->misses++;
+	vci_plan_read(w->cache, op->off, op->piece, sim_percent(&w->rng, w->weights.around),
+		      &plan_ops, w, p);
+	op->has_ticket = vci_ticket_take(w->cache, p->off, p->blocks, &op->ticket);
+	if (!op->has_ticket && p->blocks > op->piece) {
+		vci_plan_shrink(p);
+		op->has_ticket = vci_ticket_take(w->cache, p->off, p->blocks, &op->ticket);
+	}
+	op->phase = PH_MISS;
+}
+
+/* It begins with a hole. */
+static void read_hole(struct world *w, struct op *op, const struct vci_lookup *res)
+{
+	if (vci_fill_serves(res, op->blocks)) {
+		op->piece = op->blocks;
+		op->phase = PH_FILLS;
+		return;
+	}
+	op->piece = vci_plan_miss(w->cache, op->off, op->blocks, res->e.blocks);
+	plan_miss(w, op);
+}
+
 static void read_begin(struct world *w, struct op *op)
 {
 	struct vci_lookup res;
@@ -106,10 +164,10 @@ static void read_begin(struct world *w, struct op *op)
 		w->dirty_hits += op->dirty;
 		return;
 	}
-	w->misses++;
 	if (!res.mapped && w->mode != MODE_PASSTHROUGH && !vci_cache_is_failed(w->cache))
-		op->has_ticket = vci_ticket_take(w->cache, op->off, op->piece,
-						 &op->ticket);
+		read_hole(w, op, &res);
+	else
+		w->misses++;
 }
 
 static void read_next(struct op *op)
@@ -119,6 +177,28 @@ static void read_next(struct op *op)
 	op->phase = PH_BEGIN;
 	if (!op->blocks)
 		op->kind = OP_NONE;
+}
+
+/* Time has passed since it was looked up.  Else it is a miss. */
+static void read_fills(struct world *w, struct op *op)
+{
+	u32 done, n;
+
+	for (done = 0; done < op->piece; done += n) {
+		const void *data;
+
+		n = op->piece - done;
+		data = find_fill(w, op->off + done, &n);
+		if (!data) {
+			plan_miss(w, op);
+			return;
+		}
+		memcpy(op->data + done * 512, data, n * 512);
+	}
+	w->fill_reads++;
+	if (!model_check_read(w, op->off, op->piece, op->data, op->began))
+		trace(w, "fills have %llu+%u", op->off, op->piece);
+	read_next(op);
 }
 
 static void read_hit(struct world *w, struct op *op)
@@ -138,14 +218,20 @@ static void read_hit(struct world *w, struct op *op)
 
 static void read_miss(struct world *w, struct op *op)
 {
-	if (user_io(w, &w->backing_disk, op->off, op->piece, op->data, false, 0)) {
+	u64 off = op->has_ticket ? op->plan.off : op->off;
+	u32 blocks = op->has_ticket ? op->plan.blocks : op->piece;
+
+	if (user_io(w, &w->backing_disk, off, blocks, op->data, false, 0)) {
 		if (!stopped(w))
 			op_failed(w, op);
 		return;
 	}
-	if (!model_check_read(w, op->off, op->piece, op->data, op->began))
+	if (!model_check_read(w, op->off, op->piece, op->data + (op->off - off) * 512,
+			      op->began))
 		trace(w, "miss of %llu+%u", op->off, op->piece);
-	op->done = 0;
+	w->around += blocks > op->piece;
+	op->data_off = off;
+	op->part.blocks = 0;
 	op->phase = PH_RESERVE;
 	if (!op->has_ticket)
 		read_next(op);
@@ -171,20 +257,33 @@ void rotate_fills(struct world *w)
 			w->open_fill = i;
 }
 
+/* What of the data is to be stored next? */
+static bool next_part(struct world *w, struct op *op)
+{
+	if (op->part.blocks)
+		return true;
+	return op->kind == OP_READ && vci_plan_next(w->cache, &op->plan, &op->part);
+}
+
 static void fill_reserve(struct world *w, struct op *op)
 {
 	static const struct vci_ticket none;
 	int i = -ENOSPC;
 
+	if (!next_part(w, op)) {
+		fill_end(op);
+		return;
+	}
 	if (w->open_fill == w->appending)
 		rotate_fills(w);
 	if (w->open_fill != w->appending)
-		i = vci_fill_reserve(&w->fills[w->open_fill], op->off + op->done,
-				     op->piece - op->done, &none);
+		i = vci_fill_reserve(&w->fills[w->open_fill], op->part.off,
+				     op->part.blocks, &none);
 	if (i < 0) {
 		fill_end(op);
 		return;
 	}
+	w->fills[w->open_fill].e[i].heat = op->part.heat;
 	op->fill = w->open_fill;
 	op->entry = i;
 	op->phase = PH_COMMIT;
@@ -196,21 +295,21 @@ static void fill_commit(struct world *w, struct op *op)
 	struct vci_fill *f = &w->fills[op->fill];
 	struct vci_fill_entry *e = &f->e[op->entry];
 	struct vci_ticket own = { 0 };
-	u32 blocks = e->blocks;
+	u64 off = op->kind == OP_READ ? op->plan.off : op->off;
+	u32 blocks = op->kind == OP_READ ? op->plan.blocks : op->blocks;
 	bool valid;
 
 	valid = !sim_percent(&w->rng, 4) &&
-		vci_ticket_take(w->cache, e->off, blocks, &own) &&
-		vci_ticket_valid(w->cache, op->off, op->piece, &op->ticket);
+		vci_ticket_take(w->cache, e->off, e->blocks, &own) &&
+		vci_ticket_valid(w->cache, off, blocks, &op->ticket);
 	if (valid)
-		memcpy(vci_fill_data(f, op->entry), op->data + op->done * 512,
-		       (size_t)blocks * 512);
+		memcpy(vci_fill_data(f, op->entry), op->data + (e->off - op->data_off) * 512,
+		       (size_t)e->blocks * 512);
 	e->ticket = own;
 	vci_fill_commit(f, op->entry, valid);
-	op->done += blocks;
+	op->part.off += e->blocks;
+	op->part.blocks -= e->blocks;
 	op->phase = PH_RESERVE;
-	if (op->done == op->piece)
-		fill_end(op);
 }
 
 /* ---- writes and discards ---- */
@@ -393,6 +492,8 @@ static void write_end(struct world *w, struct op *op)
 		model_ack_fua(w, op);
 	model_ack(w, op->version);
 	trace(w, "write %u ends, %s ticket", op->version, op->has_ticket ? "a" : "no");
+	op->data_off = op->off;
+	op->part = (struct vci_plan_piece){ .off = op->off, .blocks = op->blocks };
 	op->phase = PH_RESERVE;
 	if (!op->has_ticket)
 		op->kind = OP_NONE;
@@ -479,6 +580,9 @@ static void advance(struct world *w, struct op *op)
 		break;
 	case PH_HIT:
 		read_hit(w, op);
+		break;
+	case PH_FILLS:
+		read_fills(w, op);
 		break;
 	case PH_MISS:
 		read_miss(w, op);

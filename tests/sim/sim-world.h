@@ -55,6 +55,8 @@
 #define SECTORS_MAX	(SPOTS_MAX * SPOT_SECTORS)
 #define OPS_MAX		8u
 #define OP_BLOCKS_MAX	128u
+/* ... and what is read around it. */
+#define OP_DATA_BLOCKS	(OP_BLOCKS_MAX + 2 * VCI_PLAN_UNITS * VCI_UNIT_BLOCKS)
 #define RING		12u
 #define FILLS		3u
 
@@ -110,6 +112,7 @@ enum op_kind { OP_NONE, OP_READ, OP_WRITE, OP_DISCARD, OP_FLUSH };
 
 enum op_phase {
 	PH_BEGIN, PH_LOAD, PH_HIT, PH_MISS, PH_RESERVE, PH_COMMIT,
+	PH_FILLS,		/* a hole: it may be on its way into the log */
 	PH_PREPARE, PH_SUBMIT, PH_END,
 	PH_LOG,			/* waits for the stream, or is in its batch */
 	PH_PLACE,		/* may be written in place, holds the guard */
@@ -135,15 +138,18 @@ struct op {
 	u64 addr;		/* HIT, PLACE */
 	bool dirty;		/* HIT */
 	bool has_ticket;
-	struct vci_ticket ticket;
+	struct vci_ticket ticket;	/* for the plan of a read, or for all of a write */
+	struct vci_plan plan;	/* READ */
+	struct vci_plan_piece part;	/* of the data: what is to be stored of it next */
 	struct vci_write w;
 	int fill, entry;
-	u32 done;		/* blocks of it that went into fills, or to the log */
+	u32 done;		/* blocks of it that went to the log */
+	u64 data_off;		/* where data[] was read */
 	u32 queued;		/* LOG: since when */
 	bool need[2];		/* FLUSH: cache, backing device */
 	bool flushed[2];	/* likewise: done, but not yet reported */
 	struct vci_flush_token token[2];
-	_Alignas(8) u8 data[OP_BLOCKS_MAX * 512];
+	_Alignas(8) u8 data[OP_DATA_BLOCKS * 512];
 };
 
 enum stream_phase {
@@ -184,6 +190,7 @@ struct weights {
 	u32 op_blocks;		/* longest */
 	u32 fua;
 	u32 fill_writes;	/* writethrough: percent */
+	u32 around;		/* percent of misses that may read around */
 	u32 hot;		/* percent of operations to the first spot */
 	u32 streams;		/* batches go to one of so many */
 	bool no_spare_memory;	/* for what can do without */
@@ -252,7 +259,7 @@ struct world {
 	/* counters */
 	u64 crashes, opens, closes, ops_done, verified, hits, misses, dirty_hits;
 	u64 batches, checkpoints, evicted, moved, stale, full_appends, clones;
-	u64 writes_logged, writes_placed, dead_places;
+	u64 writes_logged, writes_placed, dead_places, fill_reads, around;
 	u64 met_dirty, written_back, messages, failed_ops, wedged;
 	struct sim_table *table;
 };
