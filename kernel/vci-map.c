@@ -153,12 +153,16 @@ static bool writer_has(void *ctx, u64 off, u32 blocks)
 
 static const struct vci_plan_ops plan_ops = { .pending = writer_has };
 
-static struct bio *bounce_for(struct vci_target *t, struct bio *bio)
+/* @why: if there is none. */
+static struct bio *bounce_for(struct vci_target *t, struct bio *bio, enum vci_counter *why)
 {
 	struct vci_bio *b = vci_bio(bio);
 
+	*why = VCI_BYPASSED_WRITING;
 	if (!vci_ticket_take(t->cache, b->plan.off, b->plan.blocks, &b->ticket))
 		return NULL;
+	*why = b->plan.blocks > VCI_FILL_SECTORS_MAX ? VCI_BYPASSED_SIZE :
+						       VCI_BYPASSED_MEMORY;
 	return vci_bounce_alloc(t, bio, b->plan.off, b->plan.blocks);
 }
 
@@ -172,33 +176,34 @@ static struct bio *bounce_for(struct vci_target *t, struct bio *bio)
 int vci_read_miss(struct vci_target *t, struct bio *bio)
 {
 	struct vci_bio *b = vci_bio(bio);
+	enum vci_counter why;
 	struct bio *bounce;
 
 	vci_count(t, VCI_READ_MISSES);
 	b->iter = bio->bi_iter;
 	vci_plan_read(t->cache, vci_bio_off(b), bio_sectors(bio), !t->alone, &plan_ops,
 		      &t->writer, &b->plan);
-	bounce = bounce_for(t, bio);
+	bounce = bounce_for(t, bio, &why);
 	if (!bounce && b->plan.blocks > bio_sectors(bio)) {
 		vci_plan_shrink(&b->plan);
-		bounce = bounce_for(t, bio);
+		bounce = bounce_for(t, bio, &why);
 	}
 	if (bounce)
 		return vci_bounce_submit(bio, bounce);
-	vci_count(t, VCI_BYPASSED);
-	return vci_remap_backing(t, bio);
+	return vci_read_bypass(t, bio, why);
 }
 
 /**
  * vci_read_bypass() - map a read to the backing device, and no more
  * @t: target
  * @bio: read of what isn't dirty
+ * @why: one of VCI_BYPASSED_*
  *
  * Return: a DM_MAPIO value.
  */
-int vci_read_bypass(struct vci_target *t, struct bio *bio)
+int vci_read_bypass(struct vci_target *t, struct bio *bio, enum vci_counter why)
 {
-	vci_count(t, VCI_BYPASSED);
+	vci_count(t, why);
 	return vci_remap_backing(t, bio);
 }
 
@@ -215,7 +220,7 @@ int vci_read_unknown(struct vci_target *t, struct bio *bio, int error)
 	if (!vci_cache_dirty_blocks(t->cache)) {
 		if (!vci_cache_is_failed(t->cache))
 			vci_note_cache_error(t, error);
-		return vci_read_bypass(t, bio);
+		return vci_read_bypass(t, bio, VCI_BYPASSED_UNKNOWN);
 	}
 	vci_note_dirty_lost(t, bio->bi_iter.bi_sector, bio_sectors(bio), error);
 	bio_io_error(bio);
@@ -260,7 +265,7 @@ static noinline int map_read(struct vci_target *t, struct bio *bio, struct vci_b
 	int r;
 
 	if (!cached && !vci_cache_dirty_blocks(t->cache))
-		return vci_read_bypass(t, bio);
+		return vci_read_bypass(t, bio, VCI_BYPASSED_MODE);
 	r = vci_read_lookup(t, vci_bio_off(b), bio_sectors(bio), &res, &b->guard);
 	if (r == -EAGAIN)
 		return read_not_resident(bio);
@@ -278,7 +283,7 @@ static noinline int map_read(struct vci_target *t, struct bio *bio, struct vci_b
 		return vci_read_hit(t, bio, &res);
 	if (res.mapped)
 		vci_guard_leave(&t->guard, b->guard);
-	return cached ? vci_read_miss(t, bio) : vci_read_bypass(t, bio);
+	return cached ? vci_read_miss(t, bio) : vci_read_bypass(t, bio, VCI_BYPASSED_MODE);
 }
 
 /* ---- flushes ---- */

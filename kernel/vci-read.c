@@ -100,6 +100,8 @@ static int read_piece(struct vci_target *t, struct bio *bio, struct bvec_iter *i
 	bio_advance_iter(bio, iter, piece.bi_size);
 	served = vci_is_served(&res, vci_reads_cached(t));
 	vci_count(t, served ? VCI_READ_HITS : VCI_READ_MISSES);
+	if (!served)
+		vci_count(t, VCI_BYPASSED_UNKNOWN);
 	if (served) {
 		r = read_from(t, t->cache_dev, res.e.addr, bio, piece);
 		if (r)
@@ -126,7 +128,8 @@ static void read_pieces(struct vci_target *t, struct bio *bio)
 
 static int read_whole(struct vci_target *t, struct bio *bio)
 {
-	return vci_reads_cached(t) ? vci_read_miss(t, bio) : vci_read_bypass(t, bio);
+	return vci_reads_cached(t) ? vci_read_miss(t, bio) :
+				     vci_read_bypass(t, bio, VCI_BYPASSED_MODE);
 }
 
 static void read_loaded(struct vci_target *t, struct bio *bio)

@@ -22,6 +22,16 @@ u64 vci_counter_sum(struct vci_target *t, enum vci_counter which)
 	return sum;
 }
 
+static u64 bypassed(struct vci_target *t)
+{
+	u64 sum = 0;
+	int i;
+
+	for (i = VCI_BYPASSED_MODE; i <= VCI_BYPASSED_UNKNOWN; i++)
+		sum += vci_counter_sum(t, i);
+	return sum;
+}
+
 /**
  * vci_activity() - a number that changes with each bio
  * @ctx: target
@@ -33,7 +43,7 @@ u64 vci_activity(void *ctx)
 	return vci_counter_sum(t, VCI_READ_HITS) + vci_counter_sum(t, VCI_READ_MISSES) +
 	       vci_counter_sum(t, VCI_WRITES) + vci_counter_sum(t, VCI_DISCARDS) +
 	       vci_counter_sum(t, VCI_WRITES_IN_PLACE) +
-	       vci_counter_sum(t, VCI_BYPASSED);
+	       bypassed(t);
 }
 
 static const struct {
@@ -72,6 +82,15 @@ static const struct {
 	[VCI_FIELD_RECOVERED]		= { "recovered_batches", ' ', false },
 	[VCI_FIELD_TORN]		= { "torn_entries",	' ', false },
 	[VCI_FIELD_WRITES_IN_PLACE]	= { "writes_in_place",	' ', true },
+	[VCI_FIELD_BYPASSED_MODE]	= { "bypassed_mode",	' ', true },
+	[VCI_FIELD_BYPASSED_SIZE]	= { "bypassed_size",	' ', true },
+	[VCI_FIELD_BYPASSED_WRITING]	= { "bypassed_writing",	' ', true },
+	[VCI_FIELD_BYPASSED_MEMORY]	= { "bypassed_memory",	' ', true },
+	[VCI_FIELD_BYPASSED_UNKNOWN]	= { "bypassed_unknown",	' ', true },
+	[VCI_FIELD_MOVED]		= { "appended_again_sectors", ' ', true },
+	[VCI_FIELD_AHEAD]		= { "read_around_sectors", ' ', true },
+	[VCI_FIELD_AHEAD_USED]		= { "read_around_used_sectors", ' ', true },
+	[VCI_FIELD_AHEAD_WASTED]	= { "read_around_wasted_sectors", ' ', true },
 };
 
 static void collect_bios(struct vci_target *t, u64 *n)
@@ -84,7 +103,12 @@ static void collect_bios(struct vci_target *t, u64 *n)
 	n[VCI_FIELD_WRITES] = vci_counter_sum(t, VCI_WRITES) +
 			      n[VCI_FIELD_WRITES_IN_PLACE];
 	n[VCI_FIELD_DISCARDS] = vci_counter_sum(t, VCI_DISCARDS);
-	n[VCI_FIELD_BYPASSED] = vci_counter_sum(t, VCI_BYPASSED);
+	n[VCI_FIELD_BYPASSED] = bypassed(t);
+	n[VCI_FIELD_BYPASSED_MODE] = vci_counter_sum(t, VCI_BYPASSED_MODE);
+	n[VCI_FIELD_BYPASSED_SIZE] = vci_counter_sum(t, VCI_BYPASSED_SIZE);
+	n[VCI_FIELD_BYPASSED_WRITING] = vci_counter_sum(t, VCI_BYPASSED_WRITING);
+	n[VCI_FIELD_BYPASSED_MEMORY] = vci_counter_sum(t, VCI_BYPASSED_MEMORY);
+	n[VCI_FIELD_BYPASSED_UNKNOWN] = vci_counter_sum(t, VCI_BYPASSED_UNKNOWN);
 	n[VCI_FIELD_CACHE_ERRORS] = vci_counter_sum(t, VCI_CACHE_ERRORS);
 	n[VCI_FIELD_BACKING_ERRORS] = vci_counter_sum(t, VCI_BACKING_ERRORS);
 }
@@ -113,6 +137,10 @@ static void collect_cache(struct vci_target *t, u64 *n)
 	n[VCI_FIELD_WRITTEN_BLOCKS] = s.written_blocks;
 	n[VCI_FIELD_WRITTEN_BACK_BLOCKS] = s.written_back_blocks;
 	n[VCI_FIELD_BATCHES] = s.batches;
+	n[VCI_FIELD_MOVED] = s.moved_blocks;
+	n[VCI_FIELD_AHEAD] = s.ahead_blocks;
+	n[VCI_FIELD_AHEAD_USED] = s.ahead_used_blocks;
+	n[VCI_FIELD_AHEAD_WASTED] = s.ahead_wasted_blocks;
 	n[VCI_FIELD_FLUSH_LEFT] = READ_ONCE(t->writer.cleaner.flush_left);
 	n[VCI_FIELD_RECOVERED] = t->report.batches;
 	n[VCI_FIELD_TORN] = t->report.torn;

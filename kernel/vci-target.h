@@ -41,7 +41,12 @@ enum vci_counter {
 	VCI_WRITES,		/* but those in place */
 	VCI_WRITES_IN_PLACE,
 	VCI_DISCARDS,
-	VCI_BYPASSED,		/* reads and writes that could not be cached */
+	/* Reads and writes whose data was not put into the cache, each for one reason: */
+	VCI_BYPASSED_MODE,	/* ... or since the cache failed */
+	VCI_BYPASSED_SIZE,	/* too large alone */
+	VCI_BYPASSED_WRITING,	/* no ticket: a write is in flight there */
+	VCI_BYPASSED_MEMORY,	/* no pages for a copy, now */
+	VCI_BYPASSED_UNKNOWN,	/* nodes are not in memory, or can't be read */
 	VCI_CACHE_ERRORS,
 	VCI_BACKING_ERRORS,
 	VCI_NR_COUNTERS,
@@ -84,6 +89,15 @@ enum vci_field {
 	VCI_FIELD_RECOVERED,
 	VCI_FIELD_TORN,
 	VCI_FIELD_WRITES_IN_PLACE,
+	VCI_FIELD_BYPASSED_MODE,
+	VCI_FIELD_BYPASSED_SIZE,
+	VCI_FIELD_BYPASSED_WRITING,
+	VCI_FIELD_BYPASSED_MEMORY,
+	VCI_FIELD_BYPASSED_UNKNOWN,
+	VCI_FIELD_MOVED,
+	VCI_FIELD_AHEAD,
+	VCI_FIELD_AHEAD_USED,
+	VCI_FIELD_AHEAD_WASTED,
 	VCI_NR_FIELDS,
 };
 
@@ -219,7 +233,7 @@ int vci_read_lookup(struct vci_target *t, u64 off, u32 blocks, struct vci_lookup
 		    unsigned int *guard);
 int vci_read_hit(struct vci_target *t, struct bio *bio, const struct vci_lookup *res);
 int vci_read_miss(struct vci_target *t, struct bio *bio);
-int vci_read_bypass(struct vci_target *t, struct bio *bio);
+int vci_read_bypass(struct vci_target *t, struct bio *bio, enum vci_counter why);
 int vci_read_unknown(struct vci_target *t, struct bio *bio, int error);
 bool vci_reads_cached(struct vci_target *t);
 

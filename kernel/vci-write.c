@@ -24,12 +24,15 @@
 /* Only a small write is copied: a large one is not what a cache is for. */
 #define VCI_WRITE_CACHED_MAX	VCI_ENTRY_BLOCKS_MAX
 
+static bool is_cached_mode(struct vci_target *t)
+{
+	return READ_ONCE(t->mode) == VCI_MODE_WRITETHROUGH && !vci_cache_is_failed(t->cache);
+}
+
 static bool is_cacheable(struct vci_target *t, struct bio *bio)
 {
-	return READ_ONCE(t->mode) == VCI_MODE_WRITETHROUGH &&
-	       bio_op(bio) == REQ_OP_WRITE &&
-	       bio_sectors(bio) <= VCI_WRITE_CACHED_MAX &&
-	       !vci_cache_is_failed(t->cache);
+	return is_cached_mode(t) && bio_op(bio) == REQ_OP_WRITE &&
+	       bio_sectors(bio) <= VCI_WRITE_CACHED_MAX;
 }
 
 static bool is_for_log(struct vci_target *t, struct bio *bio)
@@ -59,7 +62,7 @@ static int write_backing(struct vci_target *t, struct bio *bio)
 					  bio_sectors(bio));
 		if (bounce)
 			return vci_bounce_submit(bio, bounce);
-		vci_count(t, VCI_BYPASSED);
+		vci_count(t, VCI_BYPASSED_MEMORY);
 	}
 	vci_bio(bio)->kind = VCI_BIO_WRITE;
 	return vci_remap_backing(t, bio);
@@ -162,8 +165,8 @@ static void count_write(struct vci_target *t, struct bio *bio)
 	if (vci_cache_hit(t->cache, vci_bio_off(vci_bio(bio)), 1).addr)
 		vci_count(t, VCI_WRITE_HITS);
 	rcu_read_unlock_sched();
-	if (bio_op(bio) == REQ_OP_WRITE && !is_cacheable(t, bio) && !is_for_log(t, bio))
-		vci_count(t, VCI_BYPASSED);
+	if (!is_cacheable(t, bio) && !is_for_log(t, bio))
+		vci_count(t, is_cached_mode(t) ? VCI_BYPASSED_SIZE : VCI_BYPASSED_MODE);
 }
 
 /**

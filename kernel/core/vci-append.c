@@ -412,6 +412,13 @@ static void seal_unit(struct vci_cache *c, u8 *buffer, const struct vci_append *
 		       c->batch_seed, &a->info, c->entries);
 }
 
+static void note_filled(struct vci_cache *c, const struct vci_fill *f, u32 blocks)
+{
+	c->stats.filled_blocks += blocks;
+	if (f->stream == VCI_STREAM_AHEAD)
+		c->stats.ahead_blocks += blocks;
+}
+
 static void map_fill(struct vci_cache *c, struct vci_fill *f)
 {
 	struct vci_change ch;
@@ -425,7 +432,7 @@ static void map_fill(struct vci_cache *c, struct vci_fill *f)
 			r = vci_cache_change(c, &ch);
 		}
 		if (!r)
-			c->stats.filled_blocks += ch.nr_blocks;
+			note_filled(c, f, ch.nr_blocks);
 		else if (r == -ESTALE)
 			c->stats.stale_fills++;
 		else

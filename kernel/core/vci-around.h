@@ -50,6 +50,7 @@ struct vci_around {
 #define VCI_FIRST_USES	32u
 struct vci_first_uses {
 	u32 nr;
+	u32 blocks;		/* of all that was asked for */
 	struct {
 		u64 unit;
 		u8 bin;

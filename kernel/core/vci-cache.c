@@ -372,6 +372,7 @@ void vci_cache_get_stats(struct vci_cache *c, struct vci_cache_stats *s)
 	s->nr_regions = c->intent.nr_regions;
 	s->regions_marked = vci_intent_count(&c->intent);
 	s->memory_bytes = tree.bytes + vci_memory_fixed(c);
+	s->ahead_used_blocks = vci_policy_first_used(&c->policy);
 }
 
 /* ---- reads ---- */
@@ -380,6 +381,7 @@ static void note_first_use(const struct vci_extent *e, struct vci_first_uses *fi
 {
 	if (!(e->heat & VCI_HEAT_AHEAD) || first->nr == VCI_FIRST_USES)
 		return;
+	first->blocks += e->blocks;
 	first->use[first->nr].unit = e->off >> VCI_UNIT_LOG2;
 	first->use[first->nr++].bin = e->heat & VCI_HEAT_BIN;
 }
@@ -440,6 +442,7 @@ int vci_cache_lookup(struct vci_cache *c, u64 off, u32 blocks,
 	if (likely(res->e.blocks == blocks && !(res->e.heat & VCI_HEAT_AHEAD)))
 		return 0;
 	first.nr = 0;
+	first.blocks = 0;
 	note_first_use(&res->e, &first);
 	extend_lookup(c, blocks, res, &first);
 	if (first.nr)

@@ -81,6 +81,9 @@ struct vci_cache_stats {
 	u64 dropped_fills;		/* no room or no memory at that moment */
 	u64 evicted_blocks;
 	u64 moved_blocks;		/* appended again by reclaim */
+	u64 ahead_blocks;		/* of filled_blocks: read around misses */
+	u64 ahead_used_blocks;		/* asked for, the first time */
+	u64 ahead_wasted_blocks;	/* of evicted_blocks: never asked for */
 	u64 written_blocks;		/* dirty, by users */
 	u64 written_back_blocks;
 	u64 checkpoints, node_writes, intent_writes, flushes;

@@ -204,6 +204,7 @@ void vci_fill_use(struct vci_fill *f, int entry, struct vci_first_uses *first)
 
 	if (!(e->heat & VCI_HEAT_AHEAD) || first->nr == VCI_FIRST_USES)
 		return;
+	first->blocks += e->blocks;
 	first->use[first->nr].unit = e->off >> VCI_UNIT_LOG2;
 	first->use[first->nr++].bin = e->heat & VCI_HEAT_BIN;
 	e->heat = 1;

@@ -282,7 +282,25 @@ void vci_policy_first_uses(struct vci_policy *p, const struct vci_first_uses *f,
 	for (i = 0; i < f->nr; i++)
 		vci_around_used(&p->around, f->use[i].bin, f->use[i].unit,
 				saved / f->nr);
+	p->first_used += f->blocks;
 	spin_unlock_irqrestore(&p->lock, flags);
+}
+
+/**
+ * vci_policy_first_used() - how much of what was read ahead was used
+ * @p: policy
+ *
+ * Any context.  Return: blocks, for the statistics.
+ */
+u64 vci_policy_first_used(struct vci_policy *p)
+{
+	unsigned long flags;
+	u64 blocks;
+
+	spin_lock_irqsave(&p->lock, flags);
+	blocks = p->first_used;
+	spin_unlock_irqrestore(&p->lock, flags);
+	return blocks;
 }
 
 /**

@@ -32,6 +32,7 @@ struct vci_policy {
 	u64 now;			/* blocks filled so far: the clock */
 	u64 kept_age;			/* of what KEPT dropped last, on that clock */
 	bool full;			/* reclaim is going on */
+	u64 first_used;			/* blocks of read-around, for the statistics */
 	struct vci_policy_queue q[VCI_STREAMS];
 	struct vci_ghosts ghosts;	/* of NEW and KEPT */
 	struct vci_ghosts strays;	/* of AHEAD, which drops much more */
@@ -68,6 +69,8 @@ void vci_policy_read_ahead(struct vci_policy *p, u8 bin, u64 unit);
 
 /* @saved: I/Os, in 1/VCI_AROUND_ONE. */
 void vci_policy_first_uses(struct vci_policy *p, const struct vci_first_uses *f, u32 saved);
+/* Blocks that were read ahead and used, so far. */
+u64 vci_policy_first_used(struct vci_policy *p);
 /* An I/O of so many blocks, from the backing device alone, took so long. */
 void vci_policy_took(struct vci_policy *p, u32 blocks, u64 us);
 

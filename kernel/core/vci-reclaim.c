@@ -149,6 +149,7 @@ static int empty_extent(struct vci_cache *c, struct vci_move *mv,
 {
 	const struct vci_segment *s =
 		&c->segments.s[vci_segment_of(&c->segments, e->addr)];
+	u64 evicted = c->stats.evicted_blocks;
 	int stream, r;
 	u8 heat;
 
@@ -156,6 +157,8 @@ static int empty_extent(struct vci_cache *c, struct vci_move *mv,
 	if (stream != VCI_POLICY_DROP)
 		return vci_move_take(mv, e, stream, heat);
 	r = vci_reclaim_drop(c, e->off, e->blocks, e->addr);
+	if (e->heat & VCI_HEAT_AHEAD)
+		c->stats.ahead_wasted_blocks += c->stats.evicted_blocks - evicted;
 	if (!r)
 		vci_policy_dropped(&c->policy, s->stream, e->off, e->blocks, s->born);
 	return r;

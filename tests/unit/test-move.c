@@ -174,6 +174,48 @@ static void test_bounds(void)
 	teardown();
 }
 
+static void fill_ahead(u64 off)
+{
+	rig.fill.stream = VCI_STREAM_AHEAD;
+	assert(!rig_reserve(&rig, off, FILL));
+	rig.fill.e[0].heat = VCI_HEAT_AHEAD | 3;
+	assert(!rig_append(&rig));
+}
+
+/* What status says of read-around. */
+static void test_counts(void)
+{
+	struct vci_first_uses first = { 0 };
+	struct vci_cache_stats s;
+	struct vci_lookup res;
+
+	setup();
+	fill_ahead(1000);
+	fill_ahead(2000);
+	fill_ahead(3000);
+	rig.fill.stream = VCI_STREAM_NEW;
+	assert(!rig_fill(&rig, 4000, FILL));
+	assert(!vci_cache_lookup(rig.c, 1000, 16, &res) && res.mapped);
+	assert(!vci_cache_lookup(rig.c, 1000, 16, &res) && res.mapped);
+	assert(!vci_reclaim(rig.c, 2, false));
+	vci_cache_get_stats(rig.c, &s);
+	is_u64(s.filled_blocks, 4 * FILL, "move:counts_what_was_filled");
+	is_u64(s.ahead_blocks, 3 * FILL, "move:counts_what_was_read_around");
+	is_u64(s.ahead_used_blocks, 16, "move:counts_what_of_it_was_used_once");
+	is_u64(s.evicted_blocks, 2 * FILL, "move:counts_what_was_dropped");
+	is_u64(s.ahead_wasted_blocks, FILL, "move:counts_what_was_never_used");
+	/* On its way into the log it is used, too. */
+	assert(!rig_reserve(&rig, 5000, 8));
+	rig.fill.e[0].heat = VCI_HEAT_AHEAD | 3;
+	vci_fill_use(&rig.fill, 0, &first);
+	vci_fill_use(&rig.fill, 0, &first);
+	vci_cache_first_uses(rig.c, &first, true);
+	assert(!rig_append(&rig));
+	vci_cache_get_stats(rig.c, &s);
+	is_u64(s.ahead_used_blocks, 16 + 8, "move:counts_uses_before_it_is_appended");
+	teardown();
+}
+
 static u32 nr_free(void)
 {
 	return rig.c->log.nr_queue + rig.c->segments.count[VCI_LIFE_FREE];
@@ -243,6 +285,7 @@ int main(void)
 	test_crash();
 	test_overwritten();
 	test_bounds();
+	test_counts();
 	test_reserve();
 	test_failures();
 	return done_testing();
