@@ -97,9 +97,22 @@ static int parse_size(const char *word, u64 *bytes)
 	return 0;
 }
 
+/* What is given as a number of bytes, in table lines and messages. */
+static const struct size_arg {
+	const char *name;
+	const char *feature_error, *message_error;
+	enum vci_message_kind kind;
+} size_args[] = {
+	{ "mem_limit",
+	  "mem_limit wants a number of bytes (with K, M, G or T), once",
+	  "mem_limit wants a number of bytes (with K, M, G or T), 0 for no limit",
+	  VCI_MSG_MEM_LIMIT },
+};
+
 /* What a table line has said already: nothing is said twice. */
 struct features_seen {
-	bool mode, age, force, ordered, memory, alone;
+	bool mode, age, force, ordered, alone;
+	bool size[ARRAY_SIZE(size_args)];
 };
 
 static bool first_time(bool *seen)
@@ -130,13 +143,37 @@ static unsigned int named(unsigned int argc, char **argv, const char *name,
 	return 2;
 }
 
+/*
+ * Takes a feature that is a size; returns how many words it is, 0 if it is another
+ * feature, or an error with @error set.
+ */
+static int parse_size_feature(unsigned int argc, char **argv, struct vci_config *config,
+			      struct features_seen *seen, const char **error)
+{
+	u64 *const to[] = { &config->mem_limit };
+	const char *value;
+	unsigned int i, n;
+
+	static_assert(ARRAY_SIZE(to) == ARRAY_SIZE(size_args));
+	for (i = 0; i < ARRAY_SIZE(size_args); i++) {
+		n = named(argc, argv, size_args[i].name, &value);
+		if (!n)
+			continue;
+		*error = size_args[i].feature_error;
+		if (!first_time(&seen->size[i]) || !value || parse_size(value, to[i]))
+			return -EINVAL;
+		return n;
+	}
+	return 0;
+}
+
 /* Takes one feature; returns how many words it is, 0 with @error set. */
 static unsigned int parse_feature(unsigned int argc, char **argv,
 				  struct vci_config *config,
 				  struct features_seen *seen, const char **error)
 {
 	const char *value;
-	unsigned int n;
+	int n;
 
 	if (!parse_mode(argv[0], &config->mode)) {
 		*error = "More than one cache mode given";
@@ -165,14 +202,9 @@ static unsigned int parse_feature(unsigned int argc, char **argv,
 			return 0;
 		return n;
 	}
-	n = named(argc, argv, "mem_limit", &value);
-	if (n) {
-		*error = "mem_limit wants a number of bytes (with K, M, G or T), once";
-		if (!first_time(&seen->memory) || !value ||
-		    parse_size(value, &config->mem_limit))
-			return 0;
-		return n;
-	}
+	n = parse_size_feature(argc, argv, config, seen, error);
+	if (n)
+		return max(n, 0);
 	*error = "Unknown feature (mode, max_dirty_age, mem_limit, no_read_around, ordered, force)";
 	return 0;
 }
@@ -260,12 +292,22 @@ static int parse_age_message(unsigned int argc, char **argv, struct vci_message 
 	return 0;
 }
 
-static int parse_memory_message(unsigned int argc, char **argv, struct vci_message *m,
-				const char **error)
+static const struct size_arg *find_size_message(const char *word)
 {
-	m->kind = VCI_MSG_MEM_LIMIT;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(size_args); i++)
+		if (!strcasecmp(word, size_args[i].name))
+			return &size_args[i];
+	return NULL;
+}
+
+static int parse_size_message(unsigned int argc, char **argv, const struct size_arg *arg,
+			      struct vci_message *m, const char **error)
+{
+	m->kind = arg->kind;
 	if (argc != 2 || parse_size(argv[1], &m->bytes)) {
-		*error = "mem_limit wants a number of bytes (with K, M, G or T), 0 for no limit";
+		*error = arg->message_error;
 		return -EINVAL;
 	}
 	return 0;
@@ -313,6 +355,7 @@ int vci_message_parse(unsigned int argc, char **argv, struct vci_message *m,
 		{ "stats", VCI_MSG_STATS },
 		{ "flush", VCI_MSG_FLUSH },
 	};
+	const struct size_arg *size;
 	unsigned int i;
 
 	*error = "unknown message (mode, flush, max_dirty_age, mem_limit, invalidate, stats, ...)";
@@ -322,8 +365,9 @@ int vci_message_parse(unsigned int argc, char **argv, struct vci_message *m,
 		return parse_mode_message(argc, argv, m, error);
 	if (!strcasecmp(argv[0], "max_dirty_age"))
 		return parse_age_message(argc, argv, m, error);
-	if (!strcasecmp(argv[0], "mem_limit"))
-		return parse_memory_message(argc, argv, m, error);
+	size = find_size_message(argv[0]);
+	if (size)
+		return parse_size_message(argc, argv, size, m, error);
 	if (!strcasecmp(argv[0], "invalidate"))
 		return parse_invalidate(argc, argv, m, error);
 	for (i = 0; i < ARRAY_SIZE(plain); i++) {
