@@ -170,6 +170,7 @@ static void add(struct sim_result *sum, const struct sim_result *r)
 	sum->around += r->around;
 	sum->dirty_hits += r->dirty_hits;
 	sum->met_dirty += r->met_dirty;
+	sum->past_log += r->past_log;
 	sum->written_back += r->written_back;
 	sum->messages += r->messages;
 	sum->failed_ops += r->failed_ops;
@@ -263,9 +264,9 @@ static int report(const struct sim_options *o, const struct sim_result *r)
 	printf("# %llu hits, %llu of dirty data, %llu on their way into the log, %llu misses, %llu read around, %llu sectors compared, %llu operations failed with a device\n",
 	       r->hits, r->dirty_hits, r->fill_reads, r->misses, r->around, r->verified,
 	       r->failed_ops);
-	printf("# %llu writes to the log, %llu in place (%llu sectors mapped elsewhere meanwhile), %llu met dirty data, %llu blocks written back, %llu flush messages, %llu times in order without room\n",
-	       r->writes_logged, r->writes_placed, r->dead_places, r->met_dirty,
-	       r->written_back, r->messages, r->wedged);
+	printf("# %llu writes to the log, %llu in place (%llu sectors mapped elsewhere meanwhile), %llu past it, %llu met dirty data, %llu blocks written back, %llu flush messages, %llu times in order without room\n",
+	       r->writes_logged, r->writes_placed, r->dead_places, r->past_log,
+	       r->met_dirty, r->written_back, r->messages, r->wedged);
 	printf("# %llu batches, %llu checkpoints, %llu blocks evicted, %llu appended again, %llu stale fills, %llu appends without room, %llu nodes cloned\n",
 	       r->batches, r->checkpoints, r->evicted, r->moved, r->stale, r->full_appends,
 	       r->clones);

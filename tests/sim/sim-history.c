@@ -540,6 +540,7 @@ static void add_counters(struct sim_result *res, const struct world *w)
 	res->around += w->around;
 	res->dirty_hits += w->dirty_hits;
 	res->met_dirty += w->met_dirty;
+	res->past_log += w->past_log;
 	res->written_back += w->written_back;
 	res->messages += w->messages;
 	res->failed_ops += w->failed_ops;

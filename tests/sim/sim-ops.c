@@ -321,16 +321,40 @@ static void to_log(struct world *w, struct op *op)
 	op->queued = ++w->clock;
 }
 
-/* Into the log, or in place. */
+/* To the backing device, as in other modes; what meets dirty data goes to the log. */
+static void announce(struct world *w, struct op *op, u64 off, u64 blocks)
+{
+	int r = vci_write_begin(w->cache, &op->w, off, blocks);
+
+	trace(w, "%s %u of %llu+%llu begins: %d", op->kind == OP_WRITE ? "write" : "discard",
+	      op->version, off, blocks, r);
+	op->phase = r ? PH_PREPARE : PH_SUBMIT;
+	if (r && r != -EAGAIN)
+		unexpected(w, "vci_write_begin", r);
+}
+
+/* A write of a long run.  Never while write-back is in order. */
+static bool goes_past_log(struct world *w)
+{
+	bool past = !w->ordered && sim_percent(&w->rng, w->weights.past);
+
+	w->past_log += past;
+	return past;
+}
+
+/* In place, past the log, or into it. */
 static void log_begin(struct world *w, struct op *op)
 {
 	bool hit;
 
 	op->addr = vci_place_begin(w->cache, op->off, op->blocks, &hit);
-	trace(w, "write %u of %llu+%u goes to the log, or to %llu", op->version, op->off,
+	trace(w, "write %u of %llu+%u goes to the log, past it, or to %llu", op->version, op->off,
 	      op->blocks, op->addr);
 	if (!op->addr) {
-		to_log(w, op);
+		if (goes_past_log(w))
+			announce(w, op, op->off, op->blocks);
+		else
+			to_log(w, op);
 		return;
 	}
 	op->wait = sim_percent(&w->rng, 20) ? sim_below(&w->rng, 200) : 0;
@@ -377,7 +401,6 @@ static void write_begin(struct world *w, struct op *op)
 	bool write = op->kind == OP_WRITE;
 	u64 off = write ? op->off : op->wide_off;
 	u64 blocks = write ? op->blocks : op->wide_blocks;
-	int r;
 
 	op->version = model_new_version(w, write && op->fua);
 	op->began = w->clock;
@@ -394,12 +417,7 @@ static void write_begin(struct world *w, struct op *op)
 		log_begin(w, op);
 		return;
 	}
-	r = vci_write_begin(w->cache, &op->w, off, blocks);
-	trace(w, "%s %u of %llu+%llu begins: %d", write ? "write" : "discard",
-	      op->version, off, blocks, r);
-	op->phase = r ? PH_PREPARE : PH_SUBMIT;
-	if (r && r != -EAGAIN)
-		unexpected(w, "vci_write_begin", r);
+	announce(w, op, off, blocks);
 }
 
 /* O2: something there is dirty. */

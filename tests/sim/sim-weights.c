@@ -169,6 +169,7 @@ static void choose_base(struct sim_rng *r, struct weights *wt)
 	wt->op_blocks = longest[sim_below(r, ARRAY_SIZE(longest))];
 	wt->fua = sim_range(r, 0, 30);
 	wt->fill_writes = sim_percent(r, 25) ? 0 : sim_range(r, 20, 100);
+	wt->past = sim_percent(r, 40) ? 0 : sim_range(r, 1, 60);
 	wt->around = sim_percent(r, 40) ? 0 : sim_range(r, 5, 100);
 	wt->hot = sim_range(r, 0, 90);
 	wt->streams = sim_percent(r, 20) ? 1 : sim_range(r, 2, VCI_STREAMS);

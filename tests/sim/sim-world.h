@@ -190,6 +190,7 @@ struct weights {
 	u32 op_blocks;		/* longest */
 	u32 fua;
 	u32 fill_writes;	/* writethrough: percent */
+	u32 past;		/* writeback: percent that go past the log, as long runs do */
 	u32 around;		/* percent of misses that may read around */
 	u32 hot;		/* percent of operations to the first spot */
 	u32 streams;		/* batches go to one of so many */
@@ -260,7 +261,7 @@ struct world {
 	u64 crashes, opens, closes, ops_done, verified, hits, misses, dirty_hits;
 	u64 batches, checkpoints, evicted, moved, stale, full_appends, clones;
 	u64 writes_logged, writes_placed, dead_places, fill_reads, around;
-	u64 met_dirty, written_back, messages, failed_ops, wedged;
+	u64 met_dirty, past_log, written_back, messages, failed_ops, wedged;
 	struct sim_table *table;
 };
 
