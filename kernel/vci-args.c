@@ -5,6 +5,7 @@
  *	<backing dev> <cache dev> [<#feature args> <feature arg>...]
  *
  *	mode <mode> | flush | max_dirty_age <seconds> | mem_limit <bytes> |
+ *	seq_read_cutoff <bytes> | seq_write_cutoff <bytes> |
  *	invalidate [<start> <len>] | checkpoint | clear_stats | stats
  *
  * A feature with a value is two words, or one with an equals sign between.  Every
@@ -107,6 +108,14 @@ static const struct size_arg {
 	  "mem_limit wants a number of bytes (with K, M, G or T), once",
 	  "mem_limit wants a number of bytes (with K, M, G or T), 0 for no limit",
 	  VCI_MSG_MEM_LIMIT },
+	{ "seq_read_cutoff",
+	  "seq_read_cutoff wants a number of bytes (with K, M, G or T), once",
+	  "seq_read_cutoff wants a number of bytes (with K, M, G or T), 0 for none",
+	  VCI_MSG_SEQ_READ_CUTOFF },
+	{ "seq_write_cutoff",
+	  "seq_write_cutoff wants a number of bytes (with K, M, G or T), once",
+	  "seq_write_cutoff wants a number of bytes (with K, M, G or T), 0 for none",
+	  VCI_MSG_SEQ_WRITE_CUTOFF },
 };
 
 /* What a table line has said already: nothing is said twice. */
@@ -150,7 +159,9 @@ static unsigned int named(unsigned int argc, char **argv, const char *name,
 static int parse_size_feature(unsigned int argc, char **argv, struct vci_config *config,
 			      struct features_seen *seen, const char **error)
 {
-	u64 *const to[] = { &config->mem_limit };
+	u64 *const to[] = {
+		&config->mem_limit, &config->seq_read_cutoff, &config->seq_write_cutoff,
+	};
 	const char *value;
 	unsigned int i, n;
 
@@ -205,7 +216,7 @@ static unsigned int parse_feature(unsigned int argc, char **argv,
 	n = parse_size_feature(argc, argv, config, seen, error);
 	if (n)
 		return max(n, 0);
-	*error = "Unknown feature (mode, max_dirty_age, mem_limit, no_read_around, ordered, force)";
+	*error = "Unknown feature (mode, mem_limit, seq_read_cutoff, ordered, force, ...)";
 	return 0;
 }
 
@@ -252,6 +263,8 @@ int vci_args_parse(unsigned int argc, char **argv, struct vci_config *config,
 	config->force = false;
 	config->ordered = false;
 	config->mem_limit = 0;
+	config->seq_read_cutoff = 0;
+	config->seq_write_cutoff = 0;
 	config->alone = false;
 	if (argc == 2)
 		return 0;
@@ -358,7 +371,7 @@ int vci_message_parse(unsigned int argc, char **argv, struct vci_message *m,
 	const struct size_arg *size;
 	unsigned int i;
 
-	*error = "unknown message (mode, flush, max_dirty_age, mem_limit, invalidate, stats, ...)";
+	*error = "unknown message (mode, flush, mem_limit, seq_read_cutoff, invalidate, ...)";
 	if (!argc)
 		return -EINVAL;
 	if (!strcasecmp(argv[0], "mode"))

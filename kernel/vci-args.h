@@ -30,6 +30,8 @@ struct vci_config {
 	bool force;			/* use the image though dirty data may be lost */
 	bool ordered;			/* write back in the order of users' flushes */
 	u64 mem_limit;			/* bytes; 0: no limit */
+	u64 seq_read_cutoff;		/* bytes; 0: runs of any length are cached */
+	u64 seq_write_cutoff;
 	bool alone;			/* misses are read without what is around them */
 };
 
@@ -42,6 +44,8 @@ enum vci_message_kind {
 	VCI_MSG_FLUSH,
 	VCI_MSG_MAX_DIRTY_AGE,
 	VCI_MSG_MEM_LIMIT,
+	VCI_MSG_SEQ_READ_CUTOFF,
+	VCI_MSG_SEQ_WRITE_CUTOFF,
 };
 
 struct vci_message {
@@ -50,7 +54,7 @@ struct vci_message {
 	bool all;			/* INVALIDATE: the whole device */
 	u64 start, len;			/* INVALIDATE: blocks */
 	u32 seconds;			/* MAX_DIRTY_AGE */
-	u64 bytes;			/* MEM_LIMIT */
+	u64 bytes;			/* MEM_LIMIT, SEQ_*_CUTOFF */
 };
 
 const char *vci_mode_name(enum vci_mode mode);

@@ -180,6 +180,8 @@ int vci_read_miss(struct vci_target *t, struct bio *bio)
 	struct bio *bounce;
 
 	vci_count(t, VCI_READ_MISSES);
+	if (vci_is_long(&t->reads, bio))
+		return vci_read_bypass(t, bio, VCI_BYPASSED_SEQ);
 	b->iter = bio->bi_iter;
 	vci_plan_read(t->cache, vci_bio_off(b), bio_sectors(bio), !t->alone, &plan_ops,
 		      &t->writer, &b->plan);
@@ -405,7 +407,8 @@ static __always_inline bool map_read_hit(struct vci_target *t, struct bio *bio,
 
 /*
  * What is dirty, has been for a checkpoint, and isn't being written back, is overwritten
- * where it lies; all else goes to the log.
+ * where it lies; a long run goes past the log, but not if write-back is in order, where
+ * nothing may overtake the log; all else goes into it.
  */
 static noinline int map_write_back(struct vci_target *t, struct bio *bio,
 				   struct vci_bio *b)
@@ -431,6 +434,8 @@ static noinline int map_write_back(struct vci_target *t, struct bio *bio,
 	if (hit)
 		vci_count(t, VCI_WRITE_HITS);
 	b->t = t;
+	if (vci_is_long(&t->writes, bio) && !t->ordered)
+		return vci_map_long_write(t, bio);
 	vci_stream_add(&t->stream, bio);
 	return DM_MAPIO_SUBMITTED;
 }

@@ -142,6 +142,12 @@ int vci_message(struct dm_target *ti, unsigned int argc, char **argv, char *resu
 		return 0;
 	case VCI_MSG_MEM_LIMIT:
 		return vci_set_mem_limit(t, m.bytes);
+	case VCI_MSG_SEQ_READ_CUTOFF:
+		WRITE_ONCE(t->reads.cutoff, m.bytes);
+		return 0;
+	case VCI_MSG_SEQ_WRITE_CUTOFF:
+		WRITE_ONCE(t->writes.cutoff, m.bytes);
+		return 0;
 	case VCI_MSG_FLUSH:
 	case VCI_MSG_CHECKPOINT:
 	case VCI_MSG_INVALIDATE:

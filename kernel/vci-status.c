@@ -91,6 +91,7 @@ static const struct {
 	[VCI_FIELD_AHEAD]		= { "read_around_sectors", ' ', true },
 	[VCI_FIELD_AHEAD_USED]		= { "read_around_used_sectors", ' ', true },
 	[VCI_FIELD_AHEAD_WASTED]	= { "read_around_wasted_sectors", ' ', true },
+	[VCI_FIELD_BYPASSED_SEQ]	= { "bypassed_sequential", ' ', true },
 };
 
 static void collect_bios(struct vci_target *t, u64 *n)
@@ -106,6 +107,7 @@ static void collect_bios(struct vci_target *t, u64 *n)
 	n[VCI_FIELD_BYPASSED] = bypassed(t);
 	n[VCI_FIELD_BYPASSED_MODE] = vci_counter_sum(t, VCI_BYPASSED_MODE);
 	n[VCI_FIELD_BYPASSED_SIZE] = vci_counter_sum(t, VCI_BYPASSED_SIZE);
+	n[VCI_FIELD_BYPASSED_SEQ] = vci_counter_sum(t, VCI_BYPASSED_SEQ);
 	n[VCI_FIELD_BYPASSED_WRITING] = vci_counter_sum(t, VCI_BYPASSED_WRITING);
 	n[VCI_FIELD_BYPASSED_MEMORY] = vci_counter_sum(t, VCI_BYPASSED_MEMORY);
 	n[VCI_FIELD_BYPASSED_UNKNOWN] = vci_counter_sum(t, VCI_BYPASSED_UNKNOWN);
@@ -207,10 +209,13 @@ static void status_table(struct vci_target *t, char *result, unsigned int maxlen
 {
 	unsigned int age = READ_ONCE(t->writer.cleaner.max_age);
 	u64 limit = READ_ONCE(t->mem_limit);
+	u64 reads = READ_ONCE(t->reads.cutoff), writes = READ_ONCE(t->writes.cutoff);
 	unsigned int sz = 0, nr = 1;
 
 	nr += age == VCI_MAX_DIRTY_AGE ? 0 : 2;
 	nr += limit ? 2 : 0;
+	nr += reads ? 2 : 0;
+	nr += writes ? 2 : 0;
 	nr += t->force + t->ordered + t->alone;
 	DMEMIT("%s %s %u %s", t->backing_dev->name, t->cache_dev->name, nr,
 	       vci_mode_name(READ_ONCE(t->mode)));
@@ -218,6 +223,10 @@ static void status_table(struct vci_target *t, char *result, unsigned int maxlen
 		DMEMIT(" max_dirty_age %u", age);
 	if (limit)
 		DMEMIT(" mem_limit %llu", limit);
+	if (reads)
+		DMEMIT(" seq_read_cutoff %llu", reads);
+	if (writes)
+		DMEMIT(" seq_write_cutoff %llu", writes);
 	if (t->alone)
 		DMEMIT(" no_read_around");
 	if (t->ordered)

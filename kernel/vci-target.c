@@ -249,6 +249,8 @@ static int vci_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	t->force = config.force;
 	t->ordered = config.ordered;
 	t->mem_limit = config.mem_limit;
+	vci_seq_init(&t->reads, config.seq_read_cutoff);
+	vci_seq_init(&t->writes, config.seq_write_cutoff);
 	t->alone = config.alone;
 	vci_set_mode(t, config.mode);
 	t->writer.cleaner.max_age = config.max_dirty_age;

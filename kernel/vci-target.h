@@ -28,6 +28,7 @@
 #include "vci-cache.h"
 #include "vci-claim.h"
 #include "vci-guard.h"
+#include "vci-seq.h"
 #include "vci-stream.h"
 #include "vci-writer.h"
 
@@ -44,6 +45,7 @@ enum vci_counter {
 	/* Reads and writes whose data was not put into the cache, each for one reason: */
 	VCI_BYPASSED_MODE,	/* ... or since the cache failed */
 	VCI_BYPASSED_SIZE,	/* too large alone */
+	VCI_BYPASSED_SEQ,	/* part of a run that is too long */
 	VCI_BYPASSED_WRITING,	/* no ticket: a write is in flight there */
 	VCI_BYPASSED_MEMORY,	/* no pages for a copy, now */
 	VCI_BYPASSED_UNKNOWN,	/* nodes are not in memory, or can't be read */
@@ -98,6 +100,7 @@ enum vci_field {
 	VCI_FIELD_AHEAD,
 	VCI_FIELD_AHEAD_USED,
 	VCI_FIELD_AHEAD_WASTED,
+	VCI_FIELD_BYPASSED_SEQ,
 	VCI_NR_FIELDS,
 };
 
@@ -133,6 +136,9 @@ struct vci_target {
 
 	struct vci_counters __percpu *counters;
 	u64 cleared[VCI_NR_FIELDS];	/* what clear_stats hides; cache_lock */
+
+	/* Of misses, and of writes that aren't in place: what is too long to cache. */
+	struct vci_seq reads, writes;
 };
 
 /* A flush comes as one bio for each device, numbered. */
@@ -166,6 +172,9 @@ struct vci_bio {
 	};
 	struct bio *bounce;
 	unsigned int bounce_pages;
+	u8 bypassed;			/* a write to the backing device: why it isn't
+					 * cached; VCI_NR_COUNTERS if it may be
+					 */
 	ktime_t submitted;		/* the bounce bio */
 	struct vci_plan plan;		/* a miss with a bounce bio */
 	struct work_struct work;
@@ -205,6 +214,16 @@ static inline bool vci_is_served(const struct vci_lookup *res, bool cached)
 	return res->mapped && (cached || res->e.flags & VCI_EXT_DIRTY);
 }
 
+/*
+ * Is it part of a run that is too long to cache?  Metadata isn't; nor is a write that
+ * somebody waits for until it is durable.
+ */
+static inline bool vci_is_long(struct vci_seq *s, struct bio *bio)
+{
+	return READ_ONCE(s->cutoff) && !(bio->bi_opf & (REQ_META | REQ_FUA)) &&
+	       vci_seq_is_long(s, bio->bi_iter.bi_sector, bio_sectors(bio));
+}
+
 /* Bytes of user data above which work in a completion goes to a worker. */
 #define VCI_COPY_SECTORS_MAX	VCI_ENTRY_BLOCKS_MAX
 
@@ -242,6 +261,7 @@ void vci_read_work(struct work_struct *work);
 
 /* vci-write.c */
 int vci_map_write(struct vci_target *t, struct bio *bio);
+int vci_map_long_write(struct vci_target *t, struct bio *bio);
 void vci_write_past_log(struct bio *bio);
 
 /* vci-bounce.c */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Writes and discards.  In writeback mode writes go to the log (vci-stream.c).
- * Else the backing device gets them, and the cache never keeps what they replace.
+ * Writes and discards.  In writeback mode writes go to the log (vci-stream.c), but for
+ * long runs.  Else the backing device gets them, and the cache never keeps what they replace.
  *
  * Each of the latter goes vci_write_begin(), vci_write_prepare() if that is asked
  * for, the I/O, vci_write_end().  The first and the last are always paired, on
@@ -52,19 +52,21 @@ static int complete_discard(struct vci_target *t, struct bio *bio)
 /* The cache no longer maps the range: now the backing device. */
 static int write_backing(struct vci_target *t, struct bio *bio)
 {
+	struct vci_bio *b = vci_bio(bio);
 	struct bio *bounce;
 
 	if (bio_op(bio) == REQ_OP_DISCARD &&
 	    !bdev_max_discard_sectors(t->backing_dev->bdev))
 		return complete_discard(t, bio);
-	if (is_cacheable(t, bio)) {
-		bounce = vci_bounce_alloc(t, bio, vci_bio_off(vci_bio(bio)),
-					  bio_sectors(bio));
+	if (b->bypassed != VCI_NR_COUNTERS) {
+		vci_count(t, b->bypassed);
+	} else if (is_cacheable(t, bio)) {
+		bounce = vci_bounce_alloc(t, bio, vci_bio_off(b), bio_sectors(bio));
 		if (bounce)
 			return vci_bounce_submit(bio, bounce);
 		vci_count(t, VCI_BYPASSED_MEMORY);
 	}
-	vci_bio(bio)->kind = VCI_BIO_WRITE;
+	b->kind = VCI_BIO_WRITE;
 	return vci_remap_backing(t, bio);
 }
 
@@ -149,6 +151,7 @@ void vci_write_past_log(struct bio *bio)
 	struct vci_bio *b = vci_bio(bio);
 
 	b->kind = VCI_BIO_PLAIN;
+	b->bypassed = VCI_NR_COUNTERS;
 	b->iter = bio->bi_iter;
 	vci_defer(bio, past_log_work);
 }
@@ -165,8 +168,37 @@ static void count_write(struct vci_target *t, struct bio *bio)
 	if (vci_cache_hit(t->cache, vci_bio_off(vci_bio(bio)), 1).addr)
 		vci_count(t, VCI_WRITE_HITS);
 	rcu_read_unlock_sched();
-	if (!is_cacheable(t, bio) && !is_for_log(t, bio))
-		vci_count(t, is_cached_mode(t) ? VCI_BYPASSED_SIZE : VCI_BYPASSED_MODE);
+}
+
+/* Why it isn't cached; VCI_NR_COUNTERS if it may be. */
+static enum vci_counter why_bypassed(struct vci_target *t, struct bio *bio)
+{
+	bool is_long;
+
+	if (bio_op(bio) != REQ_OP_WRITE)
+		return VCI_NR_COUNTERS;
+	if (!is_cached_mode(t))
+		return VCI_BYPASSED_MODE;
+	is_long = vci_is_long(&t->writes, bio);
+	if (bio_sectors(bio) > VCI_WRITE_CACHED_MAX)
+		return VCI_BYPASSED_SIZE;
+	return is_long ? VCI_BYPASSED_SEQ : VCI_NR_COUNTERS;
+}
+
+/* To the backing device, or, if it meets dirty data, to the log. */
+static int announce(struct vci_target *t, struct bio *bio)
+{
+	struct vci_bio *b = vci_bio(bio);
+	int r = vci_write_begin(t->cache, &b->write, vci_bio_off(b), bio_sectors(bio));
+
+	if (!r)
+		return write_backing(t, bio);
+	if (bio->bi_opf & REQ_NOWAIT) {
+		vci_write_end(t->cache, &b->write, NULL);
+		bio_wouldblock_error(bio);
+		return DM_MAPIO_SUBMITTED;
+	}
+	return vci_defer(bio, write_work);
 }
 
 /**
@@ -178,21 +210,27 @@ static void count_write(struct vci_target *t, struct bio *bio)
  */
 int vci_map_write(struct vci_target *t, struct bio *bio)
 {
-	struct vci_bio *b = vci_bio(bio);
-	int r;
-
 	count_write(t, bio);
 	if (is_for_log(t, bio)) {
 		vci_stream_add(&t->stream, bio);
 		return DM_MAPIO_SUBMITTED;
 	}
-	r = vci_write_begin(t->cache, &b->write, vci_bio_off(b), bio_sectors(bio));
-	if (!r)
-		return write_backing(t, bio);
-	if (bio->bi_opf & REQ_NOWAIT) {
-		vci_write_end(t->cache, &b->write, NULL);
-		bio_wouldblock_error(bio);
-		return DM_MAPIO_SUBMITTED;
-	}
-	return vci_defer(bio, write_work);
+	vci_bio(bio)->bypassed = why_bypassed(t, bio);
+	return announce(t, bio);
+}
+
+/**
+ * vci_map_long_write() - map a write of a run that is too long for the log
+ * @t: target in writeback mode, not in order
+ * @bio: write at its place on the backing device, which vci_bio(@bio)->iter knows
+ *
+ * From here on it is a write of writearound mode.  Return: a DM_MAPIO value.
+ */
+int vci_map_long_write(struct vci_target *t, struct bio *bio)
+{
+	struct vci_bio *b = vci_bio(bio);
+
+	b->kind = VCI_BIO_PLAIN;
+	b->bypassed = VCI_BYPASSED_SEQ;
+	return announce(t, bio);
 }

@@ -61,6 +61,7 @@ static void test_accepted_lines(void)
 		{ "/dev/b /dev/c 1 force", VCI_MODE_WRITETHROUGH },
 		{ "/dev/b /dev/c 2 max_dirty_age=5 writeback", VCI_MODE_WRITEBACK },
 		{ "/dev/b /dev/c 3 mem_limit 64M writeback", VCI_MODE_WRITEBACK },
+		{ "/dev/b /dev/c 3 writeback seq_write_cutoff 4M", VCI_MODE_WRITEBACK },
 	};
 	struct vci_config config;
 	const char *error;
@@ -91,6 +92,13 @@ static void test_features(void)
 	ok(!parse_line("/dev/b /dev/c 1 no_read_around", &config, &error) && config.alone &&
 	   !parse_line("/dev/b /dev/c 1 force", &config, &error) && !config.alone,
 	   "args:takes_no_read_around");
+	ok(!parse_line("/dev/b /dev/c 3 seq_read_cutoff 1m seq_write_cutoff=512", &config,
+		       &error) &&
+	   config.seq_read_cutoff == 1 << 20 && config.seq_write_cutoff == 512 &&
+	   !config.mem_limit, "args:takes_both_cutoffs");
+	ok(!parse_line("/dev/b /dev/c 1 mem_limit=1G", &config, &error) &&
+	   !config.seq_read_cutoff && !config.seq_write_cutoff,
+	   "args:runs_of_any_length_are_cached_unless_told");
 	ok(!parse_line("/dev/b /dev/c 2 MAX_DIRTY_AGE 0", &config, &error) &&
 	   config.max_dirty_age == 0, "args:an_age_of_0_is_no_limit");
 	ok(!parse_line("/dev/b /dev/c 2 max_dirty_age 316224000", &config, &error) &&
@@ -158,6 +166,15 @@ static void test_refused_lines(void)
 		{ "/dev/b /dev/c 1 mem_limit=16777216T", "mem_limit wants" },
 		{ "/dev/b /dev/c 1 mem_limit=00000000000000000000000000000001", "mem_limit wants" },
 		{ "/dev/b /dev/c 2 mem_limit=1G mem_limit=1G", "mem_limit wants" },
+		{ "/dev/b /dev/c 1 seq_read_cutoff", "seq_read_cutoff wants" },
+		{ "/dev/b /dev/c 2 seq_read_cutoff 1.5M", "seq_read_cutoff wants" },
+		{ "/dev/b /dev/c 2 seq_read_cutoff -1", "seq_read_cutoff wants" },
+		{ "/dev/b /dev/c 2 seq_read_cutoff=1 seq_read_cutoff=2",
+		  "seq_read_cutoff wants" },
+		{ "/dev/b /dev/c 1 seq_write_cutoff=", "seq_write_cutoff wants" },
+		{ "/dev/b /dev/c 2 seq_write_cutoff=1 seq_write_cutoff=1",
+		  "seq_write_cutoff wants" },
+		{ "/dev/b /dev/c 1 seq_cutoff=1M", "Unknown feature" },
 		{ "/dev/b /dev/c 1 write", "Unknown feature" },
 		{ "/dev/b /dev/c 2 writethrough writethrough", "More than one" },
 		{ "/dev/b /dev/c 2 writethrough passthrough", "More than one" },
@@ -208,6 +225,12 @@ static void test_accepted_messages(void)
 	ok(!parse_message("mem_limit 64M", &m, &error) &&
 	   m.kind == VCI_MSG_MEM_LIMIT && m.bytes == 64ull << 20,
 	   "message:accepts_mem_limit");
+	ok(!parse_message("seq_read_cutoff 1m", &m, &error) &&
+	   m.kind == VCI_MSG_SEQ_READ_CUTOFF && m.bytes == 1 << 20,
+	   "message:accepts_seq_read_cutoff");
+	ok(!parse_message("SEQ_WRITE_CUTOFF 0", &m, &error) &&
+	   m.kind == VCI_MSG_SEQ_WRITE_CUTOFF && !m.bytes,
+	   "message:accepts_seq_write_cutoff");
 }
 
 static void test_refused_messages(void)
@@ -227,6 +250,11 @@ static void test_refused_messages(void)
 		{ "max_dirty_age 1 2", "max_dirty_age wants" },
 		{ "mem_limit", "mem_limit wants" },
 		{ "mem_limit all", "mem_limit wants" },
+		{ "seq_read_cutoff", "seq_read_cutoff wants" },
+		{ "seq_read_cutoff off", "seq_read_cutoff wants" },
+		{ "seq_read_cutoff 1 2", "seq_read_cutoff wants" },
+		{ "seq_write_cutoff 1P", "seq_write_cutoff wants" },
+		{ "seq_cutoff 1", "unknown message" },
 		{ "mode writethrough now", "mode wants" },
 		{ "invalidate 1", "invalidate wants" },
 		{ "invalidate 1 2 3", "invalidate wants" },

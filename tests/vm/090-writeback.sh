@@ -255,12 +255,12 @@ test_status() {
 
 	fields="$(dmsetup status wb)"
 	is "$(cut -d ' ' -f 4 <<<"$fields")" writeback "status: the mode"
-	is "$(wc -w <<<"$fields")" 43 "status: as many fields as documented"
+	is "$(wc -w <<<"$fields")" 44 "status: as many fields as documented"
 	for fields in dirty_sectors written_sectors written_back_sectors batches \
 		flush_sectors_left recovered_batches torn_entries writes_in_place \
 		bypassed_mode bypassed_size bypassed_writing bypassed_memory bypassed_unknown \
 		appended_again_sectors read_around_sectors read_around_used_sectors \
-		read_around_wasted_sectors; do
+		read_around_wasted_sectors bypassed_sequential; do
 		check "stats: $fields" test -n "$(vci_stat wb "$fields")"
 	done
 	put 4K 100 5
