@@ -17,19 +17,27 @@ void vci_seq_init(struct vci_seq *s, u64 cutoff)
 	s->cutoff = cutoff;
 }
 
-/* The run whose end is nearest, if one is near. */
-static struct vci_seq_run *find_run(struct vci_seq *s, u64 off)
+static u64 distance(u64 a, u64 b)
+{
+	return a < b ? b - a : a - b;
+}
+
+/*
+ * The run whose end is nearest, if one is near: to where the request begins, or to where
+ * it ends, for it may be the same request once more.
+ */
+static struct vci_seq_run *find_run(struct vci_seq *s, u64 off, u32 blocks)
 {
 	struct vci_seq_run *r, *best = NULL;
 	u64 least = VCI_SEQ_NEAR + 1;
 
 	for (r = s->run; r < s->run + VCI_SEQ_RUNS; r++) {
-		u64 distance = off < r->end ? r->end - off : off - r->end;
+		u64 from = min(distance(off, r->end), distance(off + blocks, r->end));
 
-		if (!r->end || off < r->start || distance >= least)
-			continue;
-		least = distance;
-		best = r;
+		if (from < least) {
+			least = from;
+			best = r;
+		}
 	}
 	return best;
 }
@@ -53,7 +61,7 @@ static struct vci_seq_run *begin_run(struct vci_seq *s, u64 off)
  * @blocks: how many, not 0
  *
  * Task context.  Without a cutoff nothing is noted, and no lock taken.  Return: true if
- * its run, from where that began to the end of the request, is longer than the cutoff.
+ * its run, from where that began to where it ends now, is longer than the cutoff.
  */
 bool vci_seq_is_long(struct vci_seq *s, u64 off, u32 blocks)
 {
@@ -63,7 +71,7 @@ bool vci_seq_is_long(struct vci_seq *s, u64 off, u32 blocks)
 	if (!cutoff)
 		return false;
 	spin_lock(&s->lock);
-	r = find_run(s, off);
+	r = find_run(s, off, blocks);
 	if (!r)
 		r = begin_run(s, off);
 	r->end = max(r->end, off + blocks);

@@ -3,8 +3,8 @@
  * Runs: requests that follow each other, and which runs are too long to cache.
  *
  * A small table knows the runs that go on now: where each began, and where it ends so
- * far.  A request that begins near a run's end goes on with it; any other begins a run,
- * in place of the one that was asked for longest ago.  See "Long runs" in design.rst.
+ * far.  A request that begins or ends near a run's end goes on with it; any other begins
+ * a run, in place of the one that was asked for longest ago.  See "Long runs" in design.rst.
  *
  * Whatever it answers costs speed at most: the caller keeps the cache coherent either
  * way.  Hits aren't told, so a run may have holes.
@@ -23,7 +23,7 @@
 #define VCI_SEQ_NEAR	256u
 
 struct vci_seq_run {
-	u64 start, end;		/* blocks; end 0: none */
+	u64 start, end;		/* blocks; 0, 0: none yet, or one at the very start */
 	u64 last;		/* on the table's clock */
 };
 

@@ -51,6 +51,15 @@ static void test_cutoff(void)
 	is_u64(run_from(0, 8), 10000, "seq:a_cutoff_without_bound");
 }
 
+static u32 nr_runs(void)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < VCI_SEQ_RUNS; i++)
+		nr += !!s.run[i].end;
+	return nr;
+}
+
 static void test_near(void)
 {
 	u32 i, nr;
@@ -73,6 +82,12 @@ static void test_near(void)
 	for (i = 0, nr = 0; i < 10000; i++)
 		nr += vci_seq_is_long(&s, 7000 + i * 7919u % 16 * 8, 8);
 	is_u64(nr, 0, "seq:the_same_again_and_again_is_no_run");
+	setup();
+	/* Large ones that come twice each, since the first time they would have waited. */
+	for (i = 0, nr = 0; i < 200; i++)
+		nr += !vci_seq_is_long(&s, (u64)(i / 2) * 512, 512);
+	is_u64(nr, 2 * CUTOFF / 512, "seq:the_same_once_more_makes_it_no_longer");
+	is_u64(nr_runs(), 1, "seq:and_is_no_other_run");
 	setup();
 	for (i = 0, nr = 0; i < 1000; i++)
 		nr += vci_seq_is_long(&s, 100000 - (u64)i * 8, 8);
