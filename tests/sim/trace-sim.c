@@ -28,6 +28,7 @@ struct options {
 	unsigned int nr_sizes;
 	u32 policies;		/* bits */
 	u32 block;		/* 0: both */
+	u64 seq_cutoff;
 	bool json, check, round, alone;
 };
 
@@ -47,6 +48,7 @@ static void usage(FILE *f)
 "  -b, --block BYTES      of the known policies: 4096, 65536; both\n"
 "  -r, --round            round requests outward to 4 KiB\n"
 "  -a, --alone            dm-vci without read-around\n"
+"  -q, --seq-cutoff SIZE  dm-vci with seq_read_cutoff and seq_write_cutoff of SIZE\n"
 "  -j, --json             one JSON object a line\n"
 "      --check-reference  compare with the table in the directory's README.md;\n"
 "                         TAP; exit status 77 if there is none\n"
@@ -116,6 +118,14 @@ static bool set_size(struct options *o, const char *text)
 	return true;
 }
 
+static bool set_cutoff(struct options *o, const char *text)
+{
+	o->seq_cutoff = parse_size(text, 0);
+	if (!o->seq_cutoff)
+		fprintf(stderr, "trace-sim: no size: %s\n", text);
+	return o->seq_cutoff;
+}
+
 /* Return: -1 to go on, else the exit status. */
 static int parse_options(struct options *o, int argc, char **argv)
 {
@@ -125,6 +135,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		{ "block", required_argument, NULL, 'b' },
 		{ "round", no_argument, NULL, 'r' },
 		{ "alone", no_argument, NULL, 'a' },
+		{ "seq-cutoff", required_argument, NULL, 'q' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "check-reference", no_argument, NULL, 'c' },
 		{ "trace-dir", required_argument, NULL, 'd' },
@@ -134,13 +145,15 @@ static int parse_options(struct options *o, int argc, char **argv)
 	bool good = true;
 	int c;
 
-	while (good && (c = getopt_long(argc, argv, "s:p:b:rajh", longs, NULL)) != -1) {
+	while (good && (c = getopt_long(argc, argv, "s:p:b:raq:jh", longs, NULL)) != -1) {
 		if (c == 's')
 			good = set_size(o, optarg);
 		else if (c == 'p')
 			good = set_policy(o, optarg);
 		else if (c == 'b')
 			good = set_block(o, optarg);
+		else if (c == 'q')
+			good = set_cutoff(o, optarg);
 		else if (c == 'd')
 			o->trace_dir = optarg;
 		else if (c == '?')
@@ -263,7 +276,8 @@ static int run_vci(const struct options *o, const struct trace *t, struct row *w
 
 	for (d = 0; !r && d < TRACE_DEVICES; d++) {
 		const struct trace_vci_params p = { .cache_bytes = w->bytes, .device = d,
-						    .around = !o->alone };
+						    .around = !o->alone,
+						    .seq_cutoff = o->seq_cutoff };
 
 		r = trace_run_vci(t, &p, &w->r, &stats);
 		if (r)

@@ -14,6 +14,7 @@
 #include "trace-disk.h"
 #include "trace-vci.h"
 #include "vci-format.h"
+#include "vci-seq.h"
 
 /* As in the shell. */
 #define FILL_BLOCKS_MAX		2048u
@@ -33,6 +34,7 @@ struct vci_run {
 	struct vci_fill fill[VCI_STREAMS];
 	u8 *buffer[VCI_STREAMS], *data;
 	double now_us, last_us;
+	struct vci_seq reads, writes;
 	int error;
 };
 
@@ -271,6 +273,17 @@ static void read_hit(struct vci_run *v, const struct piece *pc)
 	}
 }
 
+static int read_past_cache(struct vci_run *v, u64 off, u32 blocks)
+{
+	int r = vci_read(&v->backing.dev, off, blocks, v->data);
+
+	if (r)
+		return r;
+	v->r->read_ios++;
+	v->r->read_io_bytes += (u64)blocks * VCI_BLOCK_SIZE;
+	return 0;
+}
+
 static int read_miss(struct vci_run *v, u64 off, u32 blocks)
 {
 	const struct trace_device_model *m = &trace_devices[v->p->device];
@@ -279,14 +292,14 @@ static int read_miss(struct vci_run *v, u64 off, u32 blocks)
 	struct vci_ticket t;
 	int r;
 
+	if (vci_seq_is_long(&v->reads, off, blocks))
+		return read_past_cache(v, off, blocks);
 	vci_plan_read(v->c, off, blocks, v->p->around, &plan_ops, v, &plan);
 	if (!vci_ticket_take(v->c, plan.off, plan.blocks, &t))
 		return -EUCLEAN;
-	r = vci_read(&v->backing.dev, plan.off, plan.blocks, v->data);
+	r = read_past_cache(v, plan.off, plan.blocks);
 	if (r)
 		return r;
-	v->r->read_ios++;
-	v->r->read_io_bytes += (u64)plan.blocks * VCI_BLOCK_SIZE;
 	vci_plan_took(v->c, plan.blocks, m->latency_ms * 1e3 + (u64)plan.blocks *
 		      VCI_BLOCK_SIZE / m->mb_per_s);
 	while (vci_plan_next(v->c, &plan, &pc))
@@ -415,6 +428,7 @@ static void fill_written(struct vci_run *v, const struct trace_request *q,
 
 static int run_write(struct vci_run *v, const struct trace_request *q)
 {
+	bool is_long = vci_seq_is_long(&v->writes, q->off, q->blocks);
 	struct vci_ticket t;
 	struct vci_write w;
 	int r = count_write(v, q);
@@ -425,7 +439,7 @@ static int run_write(struct vci_run *v, const struct trace_request *q)
 	if (r == -EAGAIN)
 		r = vci_write_prepare(v->c, &w);
 	trace_disk_change(&v->backing, q->off, q->blocks);
-	if (q->blocks > VCI_ENTRY_BLOCKS_MAX) {
+	if (is_long || q->blocks > VCI_ENTRY_BLOCKS_MAX) {
 		vci_write_end(v->c, &w, NULL);
 	} else if (vci_write_end(v->c, &w, &t) && !r) {
 		r = vci_read(&v->backing.dev, q->off, q->blocks, v->data);
@@ -478,6 +492,8 @@ int trace_run_vci(const struct trace *t, const struct trace_vci_params *p,
 	v->r = r;
 	memset(r, 0, sizeof(*r));
 	memset(stats, 0, sizeof(*stats));
+	vci_seq_init(&v->reads, p->seq_cutoff);
+	vci_seq_init(&v->writes, p->seq_cutoff);
 	err = open_cache(v);
 	if (!err)
 		err = run_all(v);

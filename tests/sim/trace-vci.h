@@ -12,6 +12,7 @@ struct trace_vci_params {
 	u64 cache_bytes;		/* the whole image */
 	enum trace_device device;	/* what the backing device is */
 	bool around;			/* read around misses */
+	u64 seq_cutoff;			/* bytes, of reads and of writes; 0: none */
 };
 
 /*
