@@ -155,7 +155,7 @@ static __always_inline struct vci_hit vci_bt_hit(struct vci_btree *bt, u64 off, 
 		     vci_bt_changed(&r)))
 		return hit;
 	vci_bt_reference(&leaf->n);
-	if (unlikely(v.heat < VCI_HEAT_USES) && !vci_bt_quiet(bt, &v))
+	if (unlikely(v.heat < VCI_HEAT_USES) && !skip && !vci_bt_quiet(bt, &v))
 		WRITE_ONCE(leaf->val[i].heat, v.heat + 1);
 	hit.addr = vci_val_addr(&v) + skip;
 	hit.blocks = v.blocks - skip;

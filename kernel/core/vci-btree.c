@@ -276,10 +276,14 @@ static __always_inline int find(struct vci_btree *bt, u32 window, u32 key,
 	return 0;
 }
 
-static bool counts(const struct vci_btree *bt, const struct vci_val *v)
+/*
+ * Who goes through an extent in pieces uses it once: when he comes to its first block.
+ * What was read ahead has its first use anywhere.
+ */
+static bool counts(const struct vci_btree *bt, const struct vci_val *v, u32 skip)
 {
 	return vci_heat_used(v->heat) != v->heat &&
-	       (v->heat & VCI_HEAT_AHEAD || !vci_bt_quiet(bt, v));
+	       (v->heat & VCI_HEAT_AHEAD || (!skip && !vci_bt_quiet(bt, v)));
 }
 
 /* 1 for a hole, unless its end is wanted too: that costs more. */
@@ -300,7 +304,7 @@ static __always_inline int lookup(struct vci_btree *bt, u64 off, u32 blocks, boo
 		r.end = min(r.end, x.key > key ? x.key : x.next);
 		return hole(off, min(blocks, r.end - key), res);
 	}
-	if (touch && counts(bt, &x.v))
+	if (touch && counts(bt, &x.v, skip))
 		WRITE_ONCE(x.place->heat, vci_heat_used(x.v.heat));
 	res->mapped = true;
 	res->e.off = off;

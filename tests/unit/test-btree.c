@@ -172,17 +172,19 @@ static void test_heat(void)
 
 	for (i = 0; i < 20; i++)
 		change(w, WORLD_INSERT, 100 + 10 * i, 5, DATA(1 + i), 0, 1);
-	ok(!vci_btree_lookup_touch(w->bt, WORLD_BASE + 152, 1, &res) &&
+	ok(!vci_btree_lookup_touch(w->bt, WORLD_BASE + 150, 1, &res) &&
 	   res.e.heat == 1, "btree:touch_reports_the_heat_before");
 	is_u64(look(w, 150, 5).e.heat, 2, "btree:touch_raises_heat");
 	is_u64(look(w, 140, 5).e.heat, 1, "btree:touch_leaves_others");
+	ok(!vci_btree_lookup_touch(w->bt, WORLD_BASE + 151, 4, &res) &&
+	   look(w, 150, 5).e.heat == 2, "btree:touch_behind_the_start_is_no_use");
 	for (i = 0; i < 3; i++)
-		ok(!vci_btree_lookup_touch(w->bt, WORLD_BASE + 152, 1, &res),
+		ok(!vci_btree_lookup_touch(w->bt, WORLD_BASE + 150, 1, &res),
 		   "btree:touch_%d", i);
 	is_u64(look(w, 150, 5).e.heat, VCI_HEAT_USES, "btree:heat_is_limited");
 	change(w, WORLD_INSERT, 107, 2, DATA(50), 0, VCI_HEAT_AHEAD | 5);
 	is_u64(look(w, 150, 5).e.heat, 3, "btree:heat_moves_with_its_extent");
-	ok(!vci_btree_lookup_touch(w->bt, WORLD_BASE + 107, 1, &res) &&
+	ok(!vci_btree_lookup_touch(w->bt, WORLD_BASE + 108, 1, &res) &&
 	   res.e.heat == (VCI_HEAT_AHEAD | 5) && look(w, 107, 2).e.heat == 1,
 	   "btree:first_use_of_what_was_read_ahead");
 	res.e = (struct vci_extent) { WORLD_BASE + 170, DATA(8), 5, 0, 1 };
