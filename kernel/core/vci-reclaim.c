@@ -36,10 +36,10 @@ static u32 step(const struct vci_cache *c)
 		       max(1u, all / 16));
 }
 
-/* Segments kept free: when fills still find room there are some for what is kept. */
+/* Segments kept free: when fills still find room there are some for what is kept, half. */
 static u32 low_water(const struct vci_cache *c)
 {
-	return vci_keep_fills(c) + 1 + step(c);
+	return vci_keep_fills(c) + 1 + step(c) / 2;
 }
 
 static u32 nr_available(const struct vci_cache *c)
