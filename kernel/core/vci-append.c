@@ -198,9 +198,12 @@ static u32 build_entries(struct vci_cache *c, const struct vci_fill *f)
 		e->kind = entry_kind(c, f, fe);
 		e->heat = e->kind == VCI_ENTRY_VOID ? 0 : fe->heat;
 		e->flags = f->write ? VCI_EXT_DIRTY : 0;
-		e->data_crc = vci_data_crc(f->buffer +
-					   (size_t)fe->data_block * VCI_BLOCK_SIZE,
-					   fe->blocks);
+		/* It is durable before the header is written: nothing can be torn. */
+		if (f->apart)
+			e->flags |= VCI_EXT_NOCSUM;
+		else
+			e->data_crc = vci_data_crc(f->buffer + (size_t)fe->data_block *
+						   VCI_BLOCK_SIZE, fe->blocks);
 		nr += e->kind != VCI_ENTRY_VOID;
 	}
 	return nr;
@@ -224,7 +227,7 @@ static void entry_change(const struct vci_fill *f, u32 i, const struct vci_entry
 	*ch = (struct vci_change) {
 		.kind = f->write ? VCI_CHANGE_INSERT : VCI_CHANGE_FILL,
 		.e = { .off = e->off, .blocks = e->blocks, .addr = e->addr,
-		       .flags = e->flags, .heat = e->heat },
+		       .flags = e->flags & ~VCI_EXT_NOCSUM, .heat = e->heat },
 		.ticket = f->write ? NULL : &f->e[i].ticket,
 	};
 }
@@ -251,6 +254,8 @@ int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append 
 	int r;
 
 	VCI_ASSERT(f->write && f->nr && !f->pending);
+	/* In order its data is compared with its checksum again. */
+	VCI_ASSERT(!f->apart || !c->ordered);
 	memset(a, 0, sizeof(*a));
 	/* Not even for a moment may a cache that has failed look stuck. */
 	if (vci_cache_is_failed(c))
@@ -267,7 +272,8 @@ int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append 
 		WRITE_ONCE(c->write_in_flight, false);
 		return r;
 	}
-	zero_padding(c, f->buffer, f->used);
+	if (!f->apart)
+		zero_padding(c, f->buffer, f->used);
 	build_entries(c, f);
 	seal_fill(c, f, a);
 	if (f->fua) {

@@ -252,6 +252,7 @@ struct vci_fill {
 	u8 stream;		/* enum vci_log_stream: where it goes */
 	bool write;		/* users' writes, dirty; tickets don't count */
 	bool fua;		/* durable when it completes */
+	bool apart;		/* data is written before the header, by itself */
 	u32 size;		/* of the buffer, in blocks */
 	u32 align;		/* of the batch */
 	u32 room;		/* blocks of header and data that fit */
@@ -317,6 +318,11 @@ int vci_cache_append(struct vci_cache *c, struct vci_fill *f) __must_check;
  *	vci_append_map		-EAGAIN: vci_append_map_sleep
  *	(acknowledge)
  *	vci_append_leave
+ *
+ * With @apart set nothing need be copied to the buffer.  The data of entry e is written
+ * to a->addr + e->data_block - a->skip first, with FUA; and only when all that is complete
+ * the header, from block a->skip of the buffer a->info.header_blocks, to a->addr, with
+ * a->flags.
  */
 struct vci_append {
 	u64 addr;

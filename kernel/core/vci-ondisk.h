@@ -227,7 +227,7 @@ static_assert(sizeof(struct vci_leaf_entry_disk) == 38);
 
 /* Extent flags. */
 #define VCI_EXT_DIRTY		0x01u	/* newer than the backing device */
-#define VCI_EXT_NOCSUM		0x02u	/* changed in place since its batch */
+#define VCI_EXT_NOCSUM		0x02u	/* of an entry: none for its data */
 #define VCI_EXT_KNOWN		(VCI_EXT_DIRTY | VCI_EXT_NOCSUM)
 /* On the device the flags' upper six bits are the extent's heat. */
 #define VCI_EXT_HEAT_SHIFT	2u

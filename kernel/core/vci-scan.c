@@ -39,7 +39,7 @@ static bool entry_change(const struct vci_entry *e, struct vci_change *ch)
 {
 	*ch = (struct vci_change) {
 		.e = { .off = e->off, .blocks = e->blocks, .addr = e->addr,
-		       .flags = e->flags, .heat = e->heat },
+		       .flags = e->flags & ~VCI_EXT_NOCSUM, .heat = e->heat },
 		.old_addr = e->old_addr,
 	};
 	switch (e->kind) {

@@ -534,6 +534,7 @@ static void add_counters(struct sim_result *res, const struct world *w)
 	res->full_appends += w->full_appends;
 	res->clones += w->clones;
 	res->writes_logged += w->writes_logged;
+	res->writes_apart += w->writes_apart;
 	res->writes_placed += w->writes_placed;
 	res->dead_places += w->dead_places;
 	res->fill_reads += w->fill_reads;

@@ -93,8 +93,9 @@ static bool take(struct world *w, struct op *op)
 		if (i < 0)
 			return false;
 		w->stream.op[i] = op - w->ops;
-		memcpy(vci_fill_data(f, i), op->data + (size_t)done * VCI_BLOCK_SIZE,
-		       (size_t)f->e[i].blocks * VCI_BLOCK_SIZE);
+		if (!f->apart)
+			memcpy(vci_fill_data(f, i), op->data + (size_t)done * VCI_BLOCK_SIZE,
+			       (size_t)f->e[i].blocks * VCI_BLOCK_SIZE);
 		done += f->e[i].blocks;
 		vci_fill_commit(f, i, true);
 		f->fua |= op->fua;
@@ -112,6 +113,9 @@ static void build(struct world *w)
 	st->fill.stream = sim_below(&w->rng, w->weights.streams);
 	st->fill.write = true;
 	st->fill.fua = false;
+	/* As on a device without a volatile cache, or as if it had none. */
+	st->fill.apart = !w->ordered && sim_percent(&w->rng, w->weights.apart);
+	st->data_written = 0;
 	while ((op = oldest_queued(w, taken))) {
 		taken[op - w->ops] = true;
 		if (!take(w, op) || sim_percent(&w->rng, 20))
@@ -130,7 +134,7 @@ static void begin(struct world *w)
 	trace(w, "batch of %u writes: %d, seq %llu at %llu+%u, flags %u", st->fill.nr, r,
 	      st->a.info.seq, st->a.addr, st->a.blocks, st->a.flags);
 	st->wait = sim_percent(&w->rng, 20) ? sim_below(&w->rng, 60) : 0;
-	st->phase = ST_WRITE;
+	st->phase = st->fill.apart ? ST_DATA : ST_WRITE;
 	if (r == -EAGAIN) {
 		st->phase = ST_PREPARE;
 	} else if (r == -ENOSPC) {
@@ -165,6 +169,41 @@ static bool prepare(struct world *w)
 	return true;
 }
 
+static void submit_failed(struct world *w, int r)
+{
+	vci_append_failed(w->cache, &w->stream.a, r);
+	if (!vci_cache_is_stuck(w->cache))
+		violation(w, "broken: a write to the log failed, and the cache isn't stuck");
+	fail_batch(w);
+}
+
+static void may_fail(struct world *w)
+{
+	struct stream *st = &w->stream;
+
+	if (st->fail_in && !--st->fail_in)
+		w->cache_disk.fail_in = 1;
+}
+
+/* The data of one entry, its user's own: the header is written when there is no more. */
+static void submit_data(struct world *w)
+{
+	struct stream *st = &w->stream;
+	const struct vci_fill_entry *e = &st->fill.e[st->data_written];
+	struct op *op = &w->ops[st->op[st->data_written]];
+	int r;
+
+	may_fail(w);
+	r = user_io(w, &w->cache_disk, st->a.addr + e->data_block - st->a.skip, e->blocks,
+		    op->data + (e->off - op->off) * VCI_BLOCK_SIZE, true, VCI_IO_FUA);
+	if (stopped(w))
+		return;
+	if (r)
+		submit_failed(w, r);
+	else if (++st->data_written == st->fill.nr)
+		st->phase = ST_WRITE;
+}
+
 static void submit(struct world *w)
 {
 	struct stream *st = &w->stream;
@@ -174,20 +213,16 @@ static void submit(struct world *w)
 		st->wait--;
 		return;
 	}
-	if (st->fail_in && !--st->fail_in)
-		w->cache_disk.fail_in = 1;
-	r = user_io(w, &w->cache_disk, st->a.addr, st->a.blocks,
+	may_fail(w);
+	r = user_io(w, &w->cache_disk, st->a.addr,
+		    st->fill.apart ? st->a.info.header_blocks : st->a.blocks,
 		    st->fill.buffer + st->a.skip * VCI_BLOCK_SIZE, true,
 		    st->a.flags);
 	if (stopped(w))
 		return;
 	st->phase = ST_MAP;
-	if (!r)
-		return;
-	vci_append_failed(w->cache, &st->a, r);
-	if (!vci_cache_is_stuck(w->cache))
-		violation(w, "broken: a write to the log failed, and the cache isn't stuck");
-	fail_batch(w);
+	if (r)
+		submit_failed(w, r);
 }
 
 /* What the core has mapped takes effect in the model. */
@@ -214,6 +249,7 @@ static void mapped(struct world *w)
 	if (st->fill.nr > 1)
 		w->now.several_seq = st->a.info.seq;
 	w->writes_logged += st->fill.nr;
+	w->writes_apart += st->fill.apart ? st->fill.nr : 0;
 	st->phase = ST_ACK;
 	/* The gate may be left before the users are told, or behind that. */
 	if (sim_below(&w->rng, 2)) {
@@ -289,6 +325,9 @@ bool stream_step(struct world *w)
 		break;
 	case ST_PREPARE:
 		return prepare(w);
+	case ST_DATA:
+		submit_data(w);
+		break;
 	case ST_WRITE:
 		submit(w);
 		break;

@@ -153,7 +153,7 @@ struct op {
 };
 
 enum stream_phase {
-	ST_IDLE, ST_BUILD, ST_BEGIN, ST_PREPARE, ST_WRITE, ST_MAP, ST_MAP_SLEEP, ST_ACK,
+	ST_IDLE, ST_BUILD, ST_BEGIN, ST_PREPARE, ST_DATA, ST_WRITE, ST_MAP, ST_MAP_SLEEP, ST_ACK,
 	ST_LEAVE,
 };
 
@@ -166,6 +166,7 @@ struct stream {
 	bool left;		/* the gate, before the users were told */
 	enum mode mode;		/* when the batch began */
 	u32 applied;		/* entries that took effect in the model */
+	u32 data_written;	/* entries, if data is written apart */
 	u32 wait;		/* a slow device */
 	u32 fail_in;		/* its n-th write from now fails; 0: none */
 	struct vci_fill fill;
@@ -194,6 +195,7 @@ struct weights {
 	u32 around;		/* percent of misses that may read around */
 	u32 hot;		/* percent of operations to the first spot */
 	u32 streams;		/* batches go to one of so many */
+	u32 apart;		/* percent of batches whose data is written first */
 	bool no_spare_memory;	/* for what can do without */
 	u32 no_memory;		/* percent of the writer's steps */
 	u32 errors;		/* percent of rounds with one on the cache device */
@@ -260,7 +262,7 @@ struct world {
 	/* counters */
 	u64 crashes, opens, closes, ops_done, verified, hits, misses, dirty_hits;
 	u64 batches, checkpoints, evicted, moved, stale, full_appends, clones;
-	u64 writes_logged, writes_placed, dead_places, fill_reads, around;
+	u64 writes_logged, writes_apart, writes_placed, dead_places, fill_reads, around;
 	u64 met_dirty, past_log, written_back, messages, failed_ops, wedged;
 	struct sim_table *table;
 };
