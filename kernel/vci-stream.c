@@ -25,9 +25,13 @@
 /* How often in a row maintenance makes no room before the log says so. */
 #define VCI_ROOM_TRIES		100u
 
+/* Less than this is copied: that costs less than an I/O more. */
+#define VCI_APART_SECTORS	VCI_ENTRY_BLOCKS_MAX
+
 enum vci_stream_step {
 	STEP_KICK,
 	STEP_BEGIN,		/* in the gate, the batch waits for its place */
+	STEP_HEADER,		/* in the gate, data was written apart */
 	STEP_END,		/* in the gate, the batch was written */
 };
 
@@ -86,6 +90,55 @@ static bool put_bio(struct vci_fill *f, struct bio *bio)
 	return true;
 }
 
+static bool goes_apart(const struct vci_stream *s, struct bio *bio)
+{
+	unsigned int sectors = bvec_iter_sectors(vci_bio(bio)->iter);
+
+	return s->apart && sectors >= VCI_APART_SECTORS && !(sectors % VCI_UNIT_BLOCKS);
+}
+
+/* As put_bio(), but nothing is copied. */
+static bool put_apart(struct vci_stream *s, struct bio *bio)
+{
+	const struct vci_ticket none = { 0 };
+	struct vci_bio *b = vci_bio(bio);
+	struct vci_fill *f = s->fill;
+	struct vci_apart *a = &s->apart[s->nr_apart];
+	struct bvec_iter begin = b->iter;
+	int i;
+
+	if (s->nr_apart == VCI_APART_BIOS || !is_worth_it(f, b))
+		return false;
+	a->block = VCI_UNIT_BLOCKS + f->used;
+	while (b->iter.bi_size) {
+		i = vci_fill_reserve(f, vci_bio_off(b), bvec_iter_sectors(b->iter), &none);
+		if (i < 0)
+			break;
+		vci_fill_commit(f, i, true);
+		bio_advance_iter(bio, &b->iter, f->e[i].blocks * VCI_BLOCK_SIZE);
+		if (bio->bi_opf & REQ_FUA)
+			f->fua = true;
+	}
+	begin.bi_size -= b->iter.bi_size;
+	if (!begin.bi_size)
+		return false;
+	a->user = bio;
+	a->iter = begin;
+	s->nr_apart++;
+	return !b->iter.bi_size;
+}
+
+static bool put(struct vci_stream *s, struct bio *bio)
+{
+	struct vci_fill *f = s->fill;
+
+	if (!f->nr)
+		f->apart = goes_apart(s, bio);
+	else if (f->apart != goes_apart(s, bio))
+		return false;
+	return f->apart ? put_apart(s, bio) : put_bio(f, bio);
+}
+
 static void fill_batch(struct vci_stream *s)
 {
 	struct vci_fill *f = s->fill;
@@ -94,8 +147,9 @@ static void fill_batch(struct vci_stream *s)
 	vci_fill_init(f, f->buffer, s->buffer_blocks, vci_cache_batch_align(s->cache));
 	f->write = true;
 	f->fua = false;
+	s->nr_apart = 0;
 	take_pending(s);
-	while ((bio = bio_list_peek(&s->taken)) && put_bio(f, bio))
+	while ((bio = bio_list_peek(&s->taken)) && put(s, bio))
 		bio_list_add(&s->batch, bio_list_pop(&s->taken));
 	s->filled = f->nr;
 }
@@ -209,7 +263,8 @@ static blk_opf_t batch_opf(const struct vci_append *a)
 static void submit_batch(struct vci_stream *s)
 {
 	struct bio *bio = &s->bio;
-	unsigned int bytes = s->append.blocks * VCI_BLOCK_SIZE;
+	u32 blocks = s->nr_apart ? s->append.info.header_blocks : s->append.blocks;
+	unsigned int bytes = blocks * VCI_BLOCK_SIZE;
 	unsigned int skip = s->append.skip * VCI_BLOCK_SIZE;
 
 	bio_init(bio, s->bdev, s->vecs, s->nr_vecs, batch_opf(&s->append));
@@ -221,6 +276,56 @@ static void submit_batch(struct vci_stream *s)
 	bio->bi_end_io = batch_endio;
 	bio->bi_private = s;
 	submit_bio_noacct(bio);
+}
+
+/* Behind its data, which is durable: nobody finds a header without it. */
+static void submit_header(struct vci_stream *s)
+{
+	if (READ_ONCE(s->error))
+		end_batch(s, true);
+	else
+		submit_batch(s);
+}
+
+static void apart_endio(struct bio *bio)
+{
+	struct vci_stream *s = bio->bi_private;
+
+	if (bio->bi_status)
+		WRITE_ONCE(s->error, blk_status_to_errno(bio->bi_status));
+	bio_uninit(bio);
+	if (atomic_dec_and_test(&s->apart_left))
+		hand_over(s, STEP_HEADER);
+}
+
+/*
+ * From users' pages, which may change meanwhile: whatever arrives is what they wrote.
+ * FUA costs nothing where there is no volatile cache, and should there be one now, keeps
+ * the order.
+ */
+static bool submit_apart(struct vci_stream *s)
+{
+	unsigned int i, nr = s->nr_apart;
+
+	s->error = 0;
+	atomic_set(&s->apart_left, nr + 1);
+	for (i = 0; i < nr; i++) {
+		struct vci_apart *a = &s->apart[i];
+		struct bio *bio = &a->bio;
+
+		if (bio_init_clone(s->bdev, bio, a->user, GFP_NOIO)) {
+			WRITE_ONCE(s->error, -ENOMEM);
+			atomic_dec(&s->apart_left);
+			continue;
+		}
+		bio->bi_opf = REQ_OP_WRITE | REQ_SYNC | REQ_IDLE | REQ_FUA;
+		bio->bi_iter = a->iter;
+		bio->bi_iter.bi_sector = s->append.addr + a->block - s->append.skip;
+		bio->bi_end_io = apart_endio;
+		bio->bi_private = s;
+		submit_bio_noacct(bio);
+	}
+	return atomic_dec_and_test(&s->apart_left);
 }
 
 static int begin_sleeping(struct vci_stream *s)
@@ -264,12 +369,17 @@ static void begin_batch(struct vci_stream *s, bool may_sleep)
 	}
 	if (r == -EAGAIN)
 		r = begin_sleeping(s);
-	if (!r)
+	if (!r && s->nr_apart) {
+		/* Here is no completion: see S4. */
+		if (submit_apart(s))
+			submit_header(s);
+	} else if (!r) {
 		submit_batch(s);
-	else if (r == -ENOSPC && !s->give_up)
+	} else if (r == -ENOSPC && !s->give_up) {
 		wait_for_room(s);
-	else
+	} else {
 		drop_batch(s, r);
+	}
 }
 
 /* If there is anything to write and nobody in the gate, writes it. */
@@ -294,6 +404,9 @@ static void stream_work(struct work_struct *work)
 	switch (xchg(&s->step, STEP_KICK)) {
 	case STEP_BEGIN:
 		begin_batch(s, true);
+		break;
+	case STEP_HEADER:
+		submit_header(s);
 		break;
 	case STEP_END:
 		end_batch(s, true);
@@ -426,6 +539,15 @@ static int make_vecs(struct vci_stream *s, u8 *buffer, unsigned int bytes)
 	return 0;
 }
 
+/* In order, data is compared with its checksum when it is written back. */
+static int make_apart(struct vci_stream *s)
+{
+	if (bdev_write_cache(s->bdev) || target_of(s)->ordered)
+		return 0;
+	s->apart = kcalloc(VCI_APART_BIOS, sizeof(*s->apart), GFP_NOIO);
+	return s->apart ? 0 : -ENOMEM;
+}
+
 /**
  * vci_stream_attach() - allocate the batch buffer for a cache
  * @s: stream without a cache
@@ -443,12 +565,14 @@ int vci_stream_attach(struct vci_stream *s, struct vci_cache *cache,
 	s->bdev = bdev;
 	s->full = false;
 	s->give_up = false;
+	s->nr_apart = 0;
 	s->buffer_blocks = vci_cache_batch_blocks(cache);
 	bytes = s->buffer_blocks * VCI_BLOCK_SIZE;
 	s->fill = kvzalloc(sizeof(*s->fill), GFP_NOIO);
 	if (s->fill)
 		s->fill->buffer = kvmalloc(bytes, GFP_NOIO);
-	if (!s->fill || !s->fill->buffer || make_vecs(s, s->fill->buffer, bytes)) {
+	if (!s->fill || !s->fill->buffer || make_vecs(s, s->fill->buffer, bytes) ||
+	    make_apart(s)) {
 		vci_stream_detach(s);
 		return -ENOMEM;
 	}
@@ -467,6 +591,8 @@ void vci_stream_detach(struct vci_stream *s)
 		kvfree(s->fill->buffer);
 	kvfree(s->fill);
 	kfree(s->vecs);
+	kfree(s->apart);
+	s->apart = NULL;
 	s->fill = NULL;
 	s->vecs = NULL;
 	s->cache = NULL;

@@ -12,6 +12,11 @@
  *
  * Nothing is allocated on the way, and a worker is needed only for what sleeps,
  * and for completions in interrupts: the log is no business of theirs.
+ *
+ * Large writes are not copied, where the device has no volatile cache: what completed
+ * is durable there.  Their data is written first, from the users' own pages, and the
+ * header when all of it is complete.  So it needs no checksum, which pages that change
+ * in flight would make wrong.
  */
 #ifndef VCI_STREAM_H
 #define VCI_STREAM_H
@@ -22,6 +27,17 @@
 #include <linux/workqueue.h>
 
 #include "vci-cache.h"
+
+/* Bios whose data one batch writes apart. */
+#define VCI_APART_BIOS	16u
+
+/* A user's bio, or a part of it, on its way to the log without being copied. */
+struct vci_apart {
+	struct bio bio;
+	struct bio *user;
+	struct bvec_iter iter;		/* of @user: its data */
+	u32 block;			/* where it goes in the batch */
+};
 
 struct vci_stream {
 	struct vci_cache *cache;	/* NULL: no buffer */
@@ -42,7 +58,10 @@ struct vci_stream {
 	struct vci_fill *fill;
 	u32 buffer_blocks;
 	struct vci_append append;
-	struct bio bio;			/* writes the batch */
+	struct bio bio;			/* writes the batch, or its header alone */
+	struct vci_apart *apart;	/* VCI_APART_BIOS of them, or NULL: copy all */
+	unsigned int nr_apart;		/* in the batch; 0: data is in the buffer */
+	atomic_t apart_left;		/* in flight */
 	struct bio_vec *vecs;		/* of the whole buffer */
 	unsigned short nr_vecs;
 	int error;			/* of the write */

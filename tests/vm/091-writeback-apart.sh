@@ -1,0 +1,95 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Large writes to a cache device without a volatile cache: data goes there from the
+# users' pages, and the header behind it.  They are right, alone and many at once, in
+# sizes that take several batches too; and on a device with a cache there are none.
+# timeout: 600
+
+. "$VCI_ROOT/tests/vm/lib.sh"
+. "$VCI_ROOT/tests/vm/vci-lib.sh"
+
+DEVICE=/dev/mapper/apart
+MIB=64
+
+# put KIB NUMBER: new data to device and model.
+put() {
+	dd if=/dev/urandom of=/tmp/data bs="${1}K" count=1 2>/dev/null
+	dd if=/tmp/data of="$MODEL" bs="${1}K" seek="$2" conv=notrunc 2>/dev/null
+	dd if=/tmp/data of="$DEVICE" bs="${1}K" seek="$2" oflag=direct conv=notrunc 2>/dev/null
+}
+
+# cost COMMAND...: sets COST, "writes sectors" of the cache device.
+cost() {
+	local a b
+
+	a="$(awk '{ print $5 - $16, $7 }' "/sys/block/${CACHE##*/}/stat")"
+	"$@"
+	b="$(awk '{ print $5 - $16, $7 }' "/sys/block/${CACHE##*/}/stat")"
+	COST="$(awk '{ print $3 - $1, $4 - $2 }' <<<"$a $b")"
+}
+
+# often EXPECTED KIB FIRST: of eight writes, as the background may come between.
+often() {
+	local i right=0
+
+	for i in 0 1 2 3 4 5 6 7; do
+		cost put "$2" $(($3 + 3 * i))
+		if [ "$COST" = "$1" ]; then right=$((right + 1)); else diag "cost: $COST"; fi
+	done
+	test "$right" -ge 2
+}
+
+# Small reads, so that the device isn't idle, when all that is dirty would be written back.
+start_busy() {
+	fio --name=busy "--filename=$DEVICE" --rw=read --bs=4k --size=64k --direct=1 \
+		--rate_iops=20 --time_based --runtime=1000 >/dev/null 2>&1 &
+	BUSY=$!
+}
+
+is_right() {
+	same_data "$DEVICE" "$MODEL" "$MIB" "${1:-1M}"
+}
+
+load() {
+	fio --name=load --filename="$DEVICE" --rw=randrw --direct=1 --ioengine=libaio \
+		--iodepth=16 --blockalign=4k --bssplit=4k/10:64k/40:68k/20:256k/20:1m/10 \
+		--size="${MIB}M" --time_based --runtime=15 --randrepeat=0 --fdatasync=32 \
+		--verify=crc32c --verify_fatal=1 --verify_backlog=64 >"$VCI_OUT/fio" 2>&1
+}
+
+BACKING="$(make_backing "$MIB" 0 max_sectors=2560)"
+CACHE="$(make_cache 256 20 max_sectors=2560 cache_size=0)"
+MODEL="$(make_loop "$MIB")"
+vci_format "$CACHE"
+vci_create apart "$BACKING" "$CACHE" writeback || bail_out "cannot create"
+dmsetup message apart 0 max_dirty_age 86400
+# A header is as long as it must be: here a physical block.
+HEADER=$(($(cat "/sys/block/${CACHE##*/}/queue/physical_block_size") / 512))
+start_busy
+put 64 90
+vci_settle apart
+check "a write of 64 KiB is one of its data and one of a header" \
+	often "2 $((128 + HEADER))" 64 100
+check "one of 60 KiB is copied: one write" \
+	often "1 $((120 + HEADER))" 60 300
+kill "$BUSY"
+wait "$BUSY" 2>/dev/null
+check "they are read as they were written" is_right
+check "in pieces of odd sizes too" is_right 23040
+for size in 64 128 1024 2048 3072; do
+	put "$size" 5
+	put "$size" 6
+done
+check "large ones" is_right
+if load; then ok "verified load"; else not_ok "verified load" "$(tail -n 30 "$VCI_OUT/fio")"; fi
+dd if="$DEVICE" of="$MODEL" bs=1M iflag=direct conv=notrunc 2>/dev/null
+check "remove" vci_remove apart
+check "vci-check finds nothing wrong" vci-check -q "$CACHE"
+check "create again" vci_create apart "$BACKING" "$CACHE" writeback
+check "all is there" is_right
+check "flush" dmsetup message apart 0 flush
+check "remove" vci_remove apart
+check "the backing device has everything" same_data "$BACKING" "$MODEL" "$MIB"
+image_is_valid "$CACHE" "$BACKING"
+done_testing
