@@ -9,8 +9,9 @@
  *  S2 who adds a bio kicks; who leaves the gate looks for bios after that: none
  *     is forgotten
  *  S3 a bio is acknowledged when its last part is mapped
- *  S4 nothing is submitted by a completion: drivers may call it where it must
- *     not sleep
+ *  S4 a completion submits nothing, since drivers may call it where it must not
+ *     sleep; unless its task is submitting already: then it only adds to the list
+ *     that this task works through
  */
 #include <linux/blkdev.h>
 #include <linux/delay.h>
@@ -294,7 +295,11 @@ static void apart_endio(struct bio *bio)
 	if (bio->bi_status)
 		WRITE_ONCE(s->error, blk_status_to_errno(bio->bi_status));
 	bio_uninit(bio);
-	if (atomic_dec_and_test(&s->apart_left))
+	if (!atomic_dec_and_test(&s->apart_left))
+		return;
+	if (in_task() && !irqs_disabled() && current->bio_list && !READ_ONCE(s->error))
+		submit_batch(s);
+	else
 		hand_over(s, STEP_HEADER);
 }
 
@@ -370,7 +375,6 @@ static void begin_batch(struct vci_stream *s, bool may_sleep)
 	if (r == -EAGAIN)
 		r = begin_sleeping(s);
 	if (!r && s->nr_apart) {
-		/* Here is no completion: see S4. */
 		if (submit_apart(s))
 			submit_header(s);
 	} else if (!r) {
