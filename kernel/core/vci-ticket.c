@@ -195,6 +195,16 @@ bool vci_tickets_write_end(struct vci_tickets *t, struct vci_write *w,
 
 /* ---- writes in place, and write-back ---- */
 
+static u64 first_place(u64 off)
+{
+	return off >> VCI_PLACE_LOG2;
+}
+
+static u64 last_place(u64 off, u32 blocks)
+{
+	return (off + blocks - 1) >> VCI_PLACE_LOG2;
+}
+
 /**
  * vci_tickets_place_begin() - announce a write in place
  * @t: tickets
@@ -206,7 +216,7 @@ bool vci_tickets_write_end(struct vci_tickets *t, struct vci_write *w,
  */
 bool vci_tickets_place_begin(struct vci_tickets *t, u64 off, u32 blocks)
 {
-	u64 i, first = first_slot(off), last = last_slot(off, blocks);
+	u64 i, first = first_place(off), last = last_place(off, blocks);
 	bool copying = false;
 
 	for (i = first; i <= last; i++)
@@ -234,7 +244,7 @@ void vci_tickets_place_end(struct vci_tickets *t, u64 off, u32 blocks)
 
 	/* What was done was done before: pairs with vci_tickets_placing(). */
 	smp_mb__before_atomic();
-	for (i = first_slot(off); i <= last_slot(off, blocks); i++)
+	for (i = first_place(off); i <= last_place(off, blocks); i++)
 		atomic_dec(&slot(t, i)->placing);
 }
 
@@ -242,7 +252,7 @@ static void set_copying(struct vci_tickets *t, u64 off, u32 blocks, bool copying
 {
 	u64 i;
 
-	for (i = first_slot(off); i <= last_slot(off, blocks); i++)
+	for (i = first_place(off); i <= last_place(off, blocks); i++)
 		WRITE_ONCE(slot(t, i)->copying, copying);
 }
 
@@ -274,7 +284,7 @@ bool vci_tickets_placing(struct vci_tickets *t, u64 off, u32 blocks)
 
 	/* Announced, then looked: pairs with vci_tickets_place_begin(). */
 	smp_mb();
-	for (i = first_slot(off); i <= last_slot(off, blocks); i++)
+	for (i = first_place(off); i <= last_place(off, blocks); i++)
 		placing |= atomic_read(&slot(t, i)->placing) != 0;
 	/* What they wrote is counted: pairs with vci_tickets_place_end(). */
 	smp_mb();

@@ -2,7 +2,7 @@
 /*
  * Tickets: "nothing was written here since", without a lock or a list.
  *
- * The backing device is hashed, 64 KiB by 64 KiB, onto counters.  A write bumps
+ * The backing device is hashed, 4 KiB by 4 KiB, onto counters.  A write bumps
  * the counters of its range when it begins and when it ends.  A fill remembers
  * their sum before it reads, and is thrown away if the sum has changed.  Two
  * ranges that share a counter cost a fill at worst, never a wrong one.
@@ -10,9 +10,9 @@
  * Hazard kept away: a fill that read the backing device before a write to it,
  * and lands after that write.
  *
- * The same pieces tell writes in place and write-back of each other (O12, P3): who
- * writes in place looks whether the range is being copied, who copies waits for those
- * who had looked before.
+ * Larger pieces tell writes in place and write-back of each other (O12, P3): who writes
+ * in place looks whether the range is being copied, who copies waits for those who had
+ * looked before.
  */
 #ifndef VCI_TICKET_H
 #define VCI_TICKET_H
@@ -20,6 +20,7 @@
 #include "vci-platform.h"
 
 #define VCI_TICKET_LOG2		3u	/* 4 KiB a counter */
+#define VCI_PLACE_LOG2		7u	/* 64 KiB, for writes in place and write-back */
 #define VCI_TICKET_SLOTS	16384u
 /* A write over more counters than this bumps the one that all tickets include. */
 #define VCI_TICKET_WIDE		256u

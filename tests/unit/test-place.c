@@ -119,9 +119,9 @@ static void test_write_back(void)
 	vci_place_end(rig.c, 0, 8, 0);
 	is_u64(place(0, 8, 3), 1, "place:not_what_is_clean");
 	assert(!rig_log_write(&rig, 0, 8, 4, false) && !vci_cache_checkpoint(rig.c));
-	vci_tickets_copy_begin(&rig.c->tickets, 4, 8);
+	vci_tickets_copy_begin(&rig.c->tickets, 120, 16);
 	is_u64(place(0, 8, 5), 1, "place:not_what_is_copied");
-	vci_tickets_copy_end(&rig.c->tickets, 4, 8);
+	vci_tickets_copy_end(&rig.c->tickets, 120, 16);
 	is_u64(place(0, 8, 6), 0, "place:when_it_was");
 	rig.drained = 0;
 	is_u64(rig_write_back(&rig), 0, "place:write_back_behind_it");
