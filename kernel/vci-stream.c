@@ -98,6 +98,15 @@ static bool goes_apart(const struct vci_stream *s, struct bio *bio)
 	return s->apart && sectors >= VCI_APART_SECTORS && !(sectors % VCI_UNIT_BLOCKS);
 }
 
+/* To the end there is no need to look at each page. */
+static void advance(struct bio *bio, struct bvec_iter *iter, unsigned int bytes)
+{
+	if (bytes == iter->bi_size)
+		iter->bi_size = 0;
+	else
+		bio_advance_iter(bio, iter, bytes);
+}
+
 /* As put_bio(), but nothing is copied. */
 static bool put_apart(struct vci_stream *s, struct bio *bio)
 {
@@ -116,7 +125,7 @@ static bool put_apart(struct vci_stream *s, struct bio *bio)
 		if (i < 0)
 			break;
 		vci_fill_commit(f, i, true);
-		bio_advance_iter(bio, &b->iter, f->e[i].blocks * VCI_BLOCK_SIZE);
+		advance(bio, &b->iter, f->e[i].blocks * VCI_BLOCK_SIZE);
 		if (bio->bi_opf & REQ_FUA)
 			f->fua = true;
 	}
