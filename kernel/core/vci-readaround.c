@@ -225,32 +225,51 @@ static void take_missed(struct vci_cache *c, struct vci_plan *plan, u32 blocks,
 	piece->heat = 0;
 }
 
-/* The bin of the unit at plan->next; what lies in a unit of the miss too goes with the next. */
-static u8 bin_at(const struct vci_plan *plan)
+/* The bin of the unit of @off; what lies in a unit of the miss too goes with the next. */
+static u8 bin_at(const struct vci_plan *plan, u64 off)
 {
-	u64 unit = plan->next >> VCI_UNIT_LOG2, first = plan->miss >> VCI_UNIT_LOG2;
+	u64 unit = off >> VCI_UNIT_LOG2, first = plan->miss >> VCI_UNIT_LOG2;
 	u64 last = (plan->miss + plan->miss_blocks - 1) >> VCI_UNIT_LOG2;
 
-	if (plan->next < plan->miss)
+	if (off < plan->miss)
 		return plan->bin[VCI_AROUND_BEFORE][unit < first ? first - unit - 1 : 0];
 	return plan->bin[VCI_AROUND_BEHIND][unit > last ? unit - last - 1 : 0];
 }
 
-/* Of the hole at plan->next: what was read around.  False: not this unit. */
+/* Up to the end of its unit.  A unit counts once, however many holes it has. */
+static void add_unit(struct vci_cache *c, struct vci_plan_piece *piece, u8 bin, u32 blocks)
+{
+	u64 off = piece->off + piece->blocks;
+
+	blocks = min_t(u32, blocks, UNIT - (off & (UNIT - 1)));
+	piece->blocks += blocks;
+	if (bin != VCI_PLAN_SKIP && !((off + blocks) & (UNIT - 1)))
+		vci_policy_read_ahead(&c->policy, bin, off >> VCI_UNIT_LOG2);
+}
+
+/*
+ * Of the hole at plan->next: what was read around for one bin.  False: not this unit.
+ */
 static bool take_around(struct vci_cache *c, struct vci_plan *plan, u32 blocks,
 			struct vci_plan_piece *piece)
 {
-	u8 bin = bin_at(plan);
+	u8 bin = bin_at(plan, plan->next);
+	u64 next;
 
 	piece->off = plan->next;
-	piece->blocks = min_t(u32, blocks, UNIT - (plan->next & (UNIT - 1)));
+	piece->blocks = 0;
+	add_unit(c, piece, bin, blocks);
 	if (bin == VCI_PLAN_SKIP)
 		return false;
 	piece->stream = VCI_STREAM_AHEAD;
 	piece->heat = VCI_HEAT_AHEAD | bin;
-	/* A unit counts once, however many holes it has. */
-	if (!((plan->next + piece->blocks) & (UNIT - 1)))
-		vci_policy_read_ahead(&c->policy, bin, plan->next >> VCI_UNIT_LOG2);
+	while (piece->blocks < blocks && piece->blocks + UNIT <= VCI_ENTRY_BLOCKS_MAX) {
+		next = piece->off + piece->blocks;
+		if (bin_at(plan, next) != bin ||
+		    is_pending(plan, next, min(blocks - piece->blocks, UNIT)))
+			break;
+		add_unit(c, piece, bin, blocks - piece->blocks);
+	}
 	return true;
 }
 
