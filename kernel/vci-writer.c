@@ -461,6 +461,8 @@ static void writer_work(struct work_struct *work)
 
 	make_room(w);
 	while ((b = take_ready(w))) {
+		if (!vci_cache_append_fits(w->cache))
+			maintain(w, false);
 		append(w, b);
 		make_room(w);
 		if (vci_cache_needs_maintenance(w->cache))

@@ -499,6 +499,25 @@ static int append_fill(struct vci_cache *c, struct vci_fill *f)
 }
 
 /**
+ * vci_cache_append_fits() - do nodes and memory allow an append now?
+ * @c: cache
+ *
+ * By the writer.  If not, a checkpoint helps, and is due: maintain before
+ * vci_cache_append(), which would drop the fill.  A hint: users' writes take nodes too.
+ */
+bool vci_cache_append_fits(struct vci_cache *c)
+{
+	bool fits;
+
+	spin_lock(vci_cache_lock(c));
+	fits = nodes_fit(c) && !vci_memory_full(c);
+	spin_unlock(vci_cache_lock(c));
+	if (!fits)
+		WRITE_ONCE(c->checkpoint_due, true);
+	return fits;
+}
+
+/**
  * vci_cache_append() - write a fill to the log and map what is still valid
  * @c: cache
  * @f: fill without pending entries; empty afterwards

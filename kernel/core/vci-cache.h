@@ -298,6 +298,8 @@ void vci_fill_use(struct vci_fill *f, int entry, struct vci_first_uses *first);
 void vci_cache_first_uses(struct vci_cache *c, const struct vci_first_uses *first,
 			  bool saved);
 
+/* The writer: false: maintain first, or the next append will have no room. */
+bool vci_cache_append_fits(struct vci_cache *c);
 /*
  * The writer: appends a fill whose entries are all committed, as one device
  * write, and maps what is still valid (O7).  May sleep.  The buffer is the

@@ -148,6 +148,8 @@ static void seal(struct vci_run *v, struct vci_fill *f)
 {
 	int r = 0;
 
+	if (!vci_cache_append_fits(v->c))
+		maintain(v, false);
 	if (f->nr)
 		r = vci_cache_append(v->c, f);
 	if (r && r != -ENOSPC)
