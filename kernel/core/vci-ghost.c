@@ -3,17 +3,20 @@
  * Ghosts: see vci-ghost.h.
  *
  * A slot: 16 bits of fingerprint, 14 bits of the clock, 2 bits of queue; queues are
- * counted from 1, so that 0 is an empty slot.  The clock goes round in four times
- * the life of a ghost.
+ * counted from 1, so that 0 is an empty slot.  The clock goes round when all queues have
+ * dropped 16 times as many units as a ghost's own queue drops in its life: a queue that
+ * drops little is remembered as long as another one, if it finds slots.
  */
 #include "vci-ghost.h"
 
 #define WAYS		4u
 #define CLOCK_BITS	14u
 #define CLOCK_MASK	((1u << CLOCK_BITS) - 1)
-/* Steps of the clock in the life of a ghost, and in a moment. */
-#define LIFE		(1u << (CLOCK_BITS - 2))
-#define MOMENT		(2 * LIFE / VCI_GHOST_MOMENTS)
+/* Steps of the clock that are remembered, and in a moment. */
+#define MEMORY		(1u << (CLOCK_BITS - 1))
+#define MOMENT		(MEMORY / VCI_GHOST_MOMENTS)
+/* Times the units of a life that all queues drop meanwhile. */
+#define LIVES		8u
 
 /* A power of two, but rather too few than too many. */
 static u32 buckets_for(u32 slots)
@@ -43,7 +46,7 @@ int vci_ghosts_init(struct vci_ghosts *g, u32 units, u32 slots)
 	memset(g, 0, sizeof(*g));
 	g->units = max(units, 1u);
 	g->mask = buckets - 1;
-	g->tick = max(g->units / LIFE, 1u);
+	g->tick = max_t(u64, div_u64((u64)g->units * LIVES, MEMORY), 1);
 	g->slot = alloc_slots(buckets, GFP_KERNEL);
 	return g->slot ? 0 : -ENOMEM;
 }
@@ -189,7 +192,7 @@ bool vci_ghosts_take(struct vci_ghosts *g, u64 unit, struct vci_ghost *ghost)
 	ghost->queue = queue_in(*slot);
 	age = age_in(g, *slot);
 	*slot = 0;
-	if (age >= 2 * LIFE - 2 * MOMENT)
+	if (age >= MEMORY - 2 * MOMENT)
 		return false;
 	then = &moment(g, now(g) - min_t(u64, age, now(g)))->q[ghost->queue];
 	ghost->age = min_t(u64, g->q[ghost->queue].dropped - then->dropped, U32_MAX);

@@ -17,8 +17,8 @@
 #include "vci-platform.h"
 
 #define VCI_GHOST_QUEUES	3u
-/* So many moments of the past are remembered: twice the life of a ghost. */
-#define VCI_GHOST_MOMENTS	128u
+/* So many moments of the past are remembered: half a round of the clock. */
+#define VCI_GHOST_MOMENTS	256u
 
 struct vci_ghost_queue {
 	u64 dropped;				/* units, ever */

@@ -95,7 +95,7 @@ static void grow(struct vci_policy *p, struct vci_ghosts *g, u32 slots)
 void vci_policy_grow(struct vci_policy *p, u64 nr_extents, u64 bytes)
 {
 	u64 most = min_t(u64, p->units, bytes / (2 * sizeof(u32)));
-	u64 want = min(nr_extents * 2, most), now;
+	u64 want = min(nr_extents, most), now;
 
 	now = vci_ghosts_bytes(&p->ghosts) / sizeof(u32);
 	if (want < 2 * now || now >= most / 2)
