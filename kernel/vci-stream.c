@@ -297,6 +297,12 @@ static void submit_header(struct vci_stream *s)
 		submit_batch(s);
 }
 
+/* S4: in a task that is submitting, and holds nothing that forbids to sleep. */
+static bool may_submit(void)
+{
+	return preemptible() && !rcu_preempt_depth() && current->bio_list;
+}
+
 static void apart_endio(struct bio *bio)
 {
 	struct vci_stream *s = bio->bi_private;
@@ -306,7 +312,7 @@ static void apart_endio(struct bio *bio)
 	bio_uninit(bio);
 	if (!atomic_dec_and_test(&s->apart_left))
 		return;
-	if (in_task() && !irqs_disabled() && current->bio_list && !READ_ONCE(s->error))
+	if (may_submit() && !READ_ONCE(s->error))
 		submit_batch(s);
 	else
 		hand_over(s, STEP_HEADER);
