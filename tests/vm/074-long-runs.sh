@@ -41,13 +41,16 @@ test_reads() {
 	is "$(bypassed)" 112 "the others aren't, and are counted"
 	is "$(vci_stat runs bypassed)" 112 "... as bypassed"
 	dd if="$DEVICE" of=/dev/null bs=64K count=16 iflag=direct 2>/dev/null
-	is "$(vci_stat runs read_hits)" 16 "what is cached is served"
+	check "what is cached is served" test "$(vci_stat runs read_hits)" -ge 16
+	is "$(bypassed)" 112 "... and nothing else is read past it"
 	check "a run that is partly cached is right" same_data "$DEVICE" "$BACKING" 16
 	check "message" dmsetup message runs 0 seq_read_cutoff 0
 	dmsetup message runs 0 clear_stats
 	dd if="$DEVICE" of=/dev/null bs=64K skip=512 count=64 iflag=direct 2>/dev/null
 	vci_settle runs
-	is "$(vci_stat runs filled_sectors)" 8192 "without a cutoff all is cached"
+	# Whoever looks for labels reads a little, too.
+	check "without a cutoff all is cached" \
+		test "$(vci_stat runs filled_sectors)" -ge 8192
 }
 
 test_write_modes() {
