@@ -179,7 +179,11 @@ static void bounce_endio(struct bio *bounce)
 	if (!is_write && !user->bi_status)
 		vci_plan_took(b->t->cache, sectors,
 			      ktime_us_delta(ktime_get(), b->submitted));
-	if (sectors > VCI_COPY_SECTORS_MAX)
+	/*
+	 * What was read is looked up again before it is stored; a lookup waits for who
+	 * changes a leaf, and that may be whom this interrupted.
+	 */
+	if (sectors > VCI_COPY_SECTORS_MAX || (!is_write && !in_task()))
 		vci_defer(user, bounce_work);
 	else
 		bounce_finish(user);

@@ -459,7 +459,7 @@ int vci_cache_lookup(struct vci_cache *c, u64 off, u32 blocks,
  * @blocks: how many
  * @res: filled in
  *
- * Any context.  Return: as vci_btree_lookup().
+ * Task context: it waits for who changes a leaf.  Return: as vci_btree_lookup().
  */
 int vci_cache_peek(struct vci_cache *c, u64 off, u32 blocks, struct vci_lookup *res)
 {

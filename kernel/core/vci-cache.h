@@ -200,7 +200,7 @@ void vci_plan_read(struct vci_cache *c, u64 off, u32 blocks, bool around,
 		   const struct vci_plan_ops *ops, void *ctx, struct vci_plan *plan);
 /* Back to what was asked for. */
 void vci_plan_shrink(struct vci_plan *plan);
-/* It was read: the next part to store; false: no more.  Any context. */
+/* It was read: the next part to store; false: no more.  Task context. */
 bool vci_plan_next(struct vci_cache *c, struct vci_plan *plan,
 		   struct vci_plan_piece *piece);
 /* An I/O of so many blocks took so long: from the backing device, and nothing else. */

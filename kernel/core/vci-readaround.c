@@ -303,7 +303,7 @@ static bool take(struct vci_cache *c, struct vci_plan *plan, u32 blocks,
  * @plan: from vci_plan_read(); it was read
  * @piece: filled in
  *
- * Any context.  Return: false if there is no more.
+ * Task context, as all lookups.  Return: false if there is no more.
  */
 bool vci_plan_next(struct vci_cache *c, struct vci_plan *plan, struct vci_plan_piece *piece)
 {
