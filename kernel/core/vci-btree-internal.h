@@ -27,10 +27,13 @@
  * A node that was clean then, and is still, can leave memory meanwhile: no clone
  * points to it, only its address stands there.
  *
- * Readers.  A change first begins the sequence counter of every node that it
- * alters (vci_bt_touch()), and ends them all when it is complete
- * (vci_bt_end()): a reader sees all of a change or nothing.  Going down, a
- * reader begins the child's counter before it checks the parent's again.
+ * Readers.  There is a sequence counter for each leaf and one for the shape: all
+ * inner nodes and the table of windows, which change a hundred times less often.  A
+ * change first begins the counters of what it alters (vci_bt_touch()), and ends them
+ * all when it is complete (vci_bt_end()): a reader sees all of a change or nothing.
+ * He begins the shape's, goes down, begins the leaf's, and checks the shape's again.
+ * On the way he may meet a shape that never was: slots lead down all the same, to
+ * nodes that were complete before a slot led to them.
  *
  * Lists are walked instead of the tree where all nodes are wanted; there is no
  * recursion.  Everything here wants bt->lock, unless it says otherwise.
@@ -49,12 +52,12 @@
 
 /* The common part of a node in memory. */
 struct vci_node {
-	seqcount_t seq;
+	seqcount_t seq;		/* a leaf's */
 	u8 nr;			/* entries in use */
 	u8 level : 3;		/* 0: leaf; never changes */
 	u8 dirty : 1;
 	u8 dead : 1;		/* no longer in the tree */
-	u8 touched : 1;		/* its counter is begun, it is on bt->touched */
+	u8 touched : 1;		/* its change is begun, it is on bt->touched */
 	u8 clone : 1;
 	u8 evicted : 1;		/* dead in memory, alive on the device */
 	u8 referenced;		/* set by readers: second chance */
@@ -125,7 +128,7 @@ struct vci_btree {
 	/* What readers read. */
 	u64 *table;		/* slots of the windows */
 	u32 nr_windows;
-	seqcount_t table_seq;
+	seqcount_t shape_seq;
 	u64 backing_blocks;
 	const u8 *quiet;	/* or NULL: vci_btree_set_quiet() */
 	u64 quiet_addr;
@@ -133,7 +136,7 @@ struct vci_btree {
 	u8 pad[64];		/* the lock's cache line is not theirs */
 
 	spinlock_t lock;	/* all below, and changes of the above */
-	bool table_touched;
+	bool shape_touched;
 	bool root_dirty;
 	bool root_frozen;	/* to be written by this checkpoint */
 	bool root_written;	/* by this checkpoint */
@@ -203,6 +206,14 @@ static inline u64 vci_slot_addr(u64 slot)
 static inline struct vci_node *vci_slot_node(u64 slot)
 {
 	return (struct vci_node *)((unsigned long)slot & ~(unsigned long)VCI_SLOT_LEAF);
+}
+
+/* What a slot leads to is complete before anybody finds it there. */
+static inline void vci_slot_publish(u64 *slot, u64 value)
+{
+	/* Pairs with the address dependency of who follows it. */
+	smp_wmb();
+	WRITE_ONCE(*slot, value);
 }
 
 /* ---- nodes ---- */

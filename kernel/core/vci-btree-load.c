@@ -124,7 +124,7 @@ static bool publish(struct vci_btree *bt, u64 off, const struct vci_absent *a,
 	} else {
 		parent = vci_inner(path.step[node->level + 1].node);
 		vci_bt_touch(bt, &parent->n);
-		WRITE_ONCE(parent->slot[path.step[node->level + 1].idx], slot);
+		vci_slot_publish(&parent->slot[path.step[node->level + 1].idx], slot);
 	}
 	vci_bt_end(bt);
 	list_add_tail(&node->list, &bt->clean);

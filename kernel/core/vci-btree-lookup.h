@@ -18,9 +18,10 @@ struct vci_reach {
 };
 
 /* Where a slot isn't loaded at once, it may be followed only after this. */
-static __always_inline bool vci_bt_torn(const seqcount_t *parent, unsigned int seq)
+static __always_inline bool vci_bt_torn(const struct vci_btree *bt, unsigned int shape)
 {
-	return sizeof(unsigned long) < sizeof(u64) && read_seqcount_retry(parent, seq);
+	return sizeof(unsigned long) < sizeof(u64) &&
+	       read_seqcount_retry(&bt->shape_seq, shape);
 }
 
 /*
@@ -30,42 +31,38 @@ static __always_inline bool vci_bt_torn(const seqcount_t *parent, unsigned int s
 static __always_inline int vci_bt_reach(struct vci_btree *bt, u32 window, u32 key,
 					bool want_end, struct vci_reach *r)
 {
-	const seqcount_t *parent;
 	struct vci_inner *inner;
-	unsigned int seq;
+	unsigned int shape;
 	unsigned long i;
 	u64 slot;
 
 again:
-	parent = &bt->table_seq;
-	seq = read_seqcount_begin(parent);
+	shape = read_seqcount_begin(&bt->shape_seq);
 	slot = READ_ONCE(bt->table[window]);
 	r->end = VCI_WINDOW_BLOCKS;
 	/* Ends: each node is one level below the one before. */
 	while (likely(!(slot & (VCI_SLOT_ABSENT | VCI_SLOT_LEAF)))) {
-		if (unlikely(vci_bt_torn(parent, seq)))
+		if (unlikely(vci_bt_torn(bt, shape)))
 			goto again;
 		inner = (struct vci_inner *)(unsigned long)slot;
 		if (unlikely(!inner))
 			break;
-		r->seq = read_seqcount_begin(&inner->n.seq);
-		if (unlikely(read_seqcount_retry(parent, seq)))
-			goto again;
 		i = vci_inner_index(inner, key);
 		if (want_end)
 			r->end = min(r->end, READ_ONCE(inner->key[i + 1]));
 		slot = READ_ONCE(inner->slot[i]);
-		parent = &inner->n.seq;
-		seq = r->seq;
 	}
-	if (unlikely(vci_slot_absent(slot)))
+	if (unlikely(vci_slot_absent(slot))) {
+		if (read_seqcount_retry(&bt->shape_seq, shape))
+			goto again;
 		return -EAGAIN;
-	if (unlikely(vci_bt_torn(parent, seq)))
+	}
+	if (unlikely(vci_bt_torn(bt, shape)))
 		goto again;
 	r->leaf = slot ? vci_leaf(vci_slot_node(slot)) : NULL;
 	if (likely(slot))
 		r->seq = read_seqcount_begin(&r->leaf->n.seq);
-	if (unlikely(read_seqcount_retry(parent, seq)))
+	if (unlikely(read_seqcount_retry(&bt->shape_seq, shape)))
 		goto again;
 	return 0;
 }
@@ -90,28 +87,22 @@ static inline void vci_bt_reference(struct vci_node *node)
 static __always_inline bool vci_bt_try_reach(const struct vci_btree *bt, u32 window,
 					     u32 key, struct vci_reach *r)
 {
-	const seqcount_t *parent = &bt->table_seq;
-	unsigned int parent_seq = raw_seqcount_begin(parent);
+	unsigned int shape = raw_seqcount_begin(&bt->shape_seq);
 	u64 slot = READ_ONCE(bt->table[window]);
 	const struct vci_inner *inner;
 
 	/* Ends: each node is one level below the one before. */
 	while (likely(!(slot & (VCI_SLOT_ABSENT | VCI_SLOT_LEAF)))) {
-		if (unlikely(vci_bt_torn(parent, parent_seq) || !slot))
+		if (unlikely(vci_bt_torn(bt, shape) || !slot))
 			return false;
 		inner = (struct vci_inner *)(unsigned long)slot;
-		r->seq = raw_seqcount_begin(&inner->n.seq);
-		if (unlikely(read_seqcount_retry(parent, parent_seq)))
-			return false;
 		slot = READ_ONCE(inner->slot[vci_inner_index(inner, key)]);
-		parent = &inner->n.seq;
-		parent_seq = r->seq;
 	}
-	if (unlikely(vci_slot_absent(slot) || vci_bt_torn(parent, parent_seq)))
+	if (unlikely(vci_slot_absent(slot) || vci_bt_torn(bt, shape)))
 		return false;
 	r->leaf = vci_leaf(vci_slot_node(slot));
 	r->seq = raw_seqcount_begin(&r->leaf->n.seq);
-	return likely(!read_seqcount_retry(parent, parent_seq));
+	return likely(!read_seqcount_retry(&bt->shape_seq, shape));
 }
 
 /* Do uses of what lies there not count yet? */
@@ -120,6 +111,20 @@ static inline bool vci_bt_quiet(const struct vci_btree *bt, const struct vci_val
 	if (!bt->quiet)
 		return false;
 	return READ_ONCE(bt->quiet[(vci_val_addr(v) - bt->quiet_addr) >> bt->quiet_log2]);
+}
+
+/*
+ * For an extent that wasn't used often yet.  False if it was read ahead, and its first
+ * use is to be told to the policy.
+ */
+static inline bool vci_bt_warm(const struct vci_btree *bt, const struct vci_val *v,
+			       u32 skip, u8 *heat)
+{
+	if (v->heat & VCI_HEAT_AHEAD)
+		return false;
+	if (v->heat < VCI_HEAT_USES && !skip && !vci_bt_quiet(bt, v))
+		WRITE_ONCE(*heat, v->heat + 1);
+	return true;
 }
 
 /* Where all of a range lies. */
@@ -151,12 +156,11 @@ static __always_inline struct vci_hit vci_bt_hit(struct vci_btree *bt, u64 off, 
 	i = vci_leaf_index(leaf, key);
 	skip = key - READ_ONCE(leaf->key[i]);
 	v = leaf->val[i];
-	if (unlikely((u64)skip + blocks > v.blocks || v.heat & VCI_HEAT_AHEAD ||
-		     vci_bt_changed(&r)))
+	if (unlikely((u64)skip + blocks > v.blocks || vci_bt_changed(&r)))
+		return hit;
+	if (v.heat != VCI_HEAT_USES && !vci_bt_warm(bt, &v, skip, &leaf->val[i].heat))
 		return hit;
 	vci_bt_reference(&leaf->n);
-	if (unlikely(v.heat < VCI_HEAT_USES) && !skip && !vci_bt_quiet(bt, &v))
-		WRITE_ONCE(leaf->val[i].heat, v.heat + 1);
 	hit.addr = vci_val_addr(&v) + skip;
 	hit.blocks = v.blocks - skip;
 	hit.flags = vci_val_flags(&v);

@@ -76,12 +76,20 @@ int vci_bt_find_absent(struct vci_btree *bt, u64 off, struct vci_absent *a)
 	return err;
 }
 
+static void touch_shape(struct vci_btree *bt)
+{
+	if (bt->shape_touched)
+		return;
+	bt->shape_touched = true;
+	raw_write_seqcount_begin(&bt->shape_seq);
+}
+
 /**
  * vci_bt_touch() - begin a change that readers must not see half of
  * @bt: the tree, bt->lock held
  * @node: what is about to change
  *
- * Readers of @node wait until vci_bt_end().
+ * Readers of @node wait until vci_bt_end(); if it is an inner node, all do.
  */
 void vci_bt_touch(struct vci_btree *bt, struct vci_node *node)
 {
@@ -90,7 +98,10 @@ void vci_bt_touch(struct vci_btree *bt, struct vci_node *node)
 	node->touched = 1;
 	node->next = bt->touched;
 	bt->touched = node;
-	raw_write_seqcount_begin(&node->seq);
+	if (node->level)
+		touch_shape(bt);
+	else
+		raw_write_seqcount_begin(&node->seq);
 }
 
 /**
@@ -102,11 +113,8 @@ void vci_bt_touch(struct vci_btree *bt, struct vci_node *node)
  */
 void vci_bt_set_window(struct vci_btree *bt, u32 window, u64 slot, unsigned int height)
 {
-	if (!bt->table_touched) {
-		bt->table_touched = true;
-		raw_write_seqcount_begin(&bt->table_seq);
-	}
-	WRITE_ONCE(bt->table[window], slot);
+	touch_shape(bt);
+	vci_slot_publish(&bt->table[window], slot);
 	bt->height[window] = height;
 }
 
@@ -134,13 +142,14 @@ void vci_bt_end(struct vci_btree *bt)
 		next = node->next;
 		node->next = NULL;
 		node->touched = 0;
-		raw_write_seqcount_end(&node->seq);
+		if (!node->level)
+			raw_write_seqcount_end(&node->seq);
 		if (node->dead)
 			bury(bt, node);
 	}
-	if (bt->table_touched) {
-		bt->table_touched = false;
-		raw_write_seqcount_end(&bt->table_seq);
+	if (bt->shape_touched) {
+		bt->shape_touched = false;
+		raw_write_seqcount_end(&bt->shape_seq);
 	}
 }
 

@@ -90,7 +90,7 @@ static void inner_put(struct vci_inner *inner, unsigned int i, u32 key, u64 slot
 	memmove(&inner->key[i + 1], &inner->key[i], tail * sizeof(inner->key[0]));
 	move_slots(&inner->slot[i + 1], &inner->slot[i], tail);
 	inner->key[i] = key;
-	WRITE_ONCE(inner->slot[i], slot);
+	vci_slot_publish(&inner->slot[i], slot);
 	inner->n.nr++;
 }
 

@@ -205,7 +205,7 @@ int vci_btree_validate(struct vci_btree *bt)
 	int err = 0;
 
 	spin_lock(&bt->lock);
-	if (bt->touched || bt->table_touched)
+	if (bt->touched || bt->shape_touched)
 		err = broken("a change was not ended", NULL);
 	for (window = 0; !err && window < bt->nr_windows; window++)
 		err = check_window(bt, window, steps, &f);

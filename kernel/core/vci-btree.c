@@ -64,7 +64,7 @@ struct vci_btree *vci_btree_create(const struct vci_btree_ops *ops, void *ctx,
 	if (!bt)
 		return NULL;
 	spin_lock_init(&bt->lock);
-	seqcount_init(&bt->table_seq);
+	seqcount_init(&bt->shape_seq);
 	bt->ops = ops;
 	bt->ctx = ctx;
 	bt->epoch = 1;

@@ -8,7 +8,7 @@
  * child slot holds a node in memory or the address of one that is not resident.
  *
  * Concurrency: readers (vci_btree_lookup, vci_btree_touch) take no lock: RCU
- * keeps nodes alive, a sequence counter per node makes what they copy
+ * keeps nodes alive, sequence counters make what they copy
  * consistent.  Everything named "locked" wants bt->lock held, does no I/O and
  * never sleeps or allocates: it takes nodes from a reserve that
  * vci_btree_prepare() fills.
