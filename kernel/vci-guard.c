@@ -18,10 +18,11 @@
  */
 int vci_guard_init(struct vci_guard *g)
 {
-	g->phase = 0;
 	g->counts = alloc_percpu(struct vci_guard_counts);
 	if (!g->counts)
 		return -ENOMEM;
+	g->phase = 0;
+	g->readers = &g->counts->readers[0];
 	mutex_init(&g->drain);
 	return 0;
 }
@@ -65,8 +66,9 @@ void vci_guard_drain(struct vci_guard *g)
 
 	mutex_lock(&g->drain);
 	old = g->phase;
+	g->phase = !old;
 	/* Pairs with vci_guard_enter(). */
-	smp_store_release(&g->phase, !old);
+	smp_store_release(&g->readers, &g->counts->readers[g->phase]);
 	/* Who saw the old phase has counted itself when this returns. */
 	synchronize_rcu();
 	while (!is_empty(g, old))

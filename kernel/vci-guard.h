@@ -23,6 +23,7 @@ struct vci_guard_counts {
 struct vci_guard {
 	struct vci_guard_counts __percpu *counts;
 	unsigned int phase;		/* that is current */
+	unsigned long __percpu *readers;	/* ... and its counts */
 	struct mutex drain;		/* one drain at a time */
 };
 
@@ -31,21 +32,21 @@ void vci_guard_exit(struct vci_guard *g);
 void vci_guard_drain(struct vci_guard *g);
 
 /* Enters, under rcu_read_lock_sched(); the result goes to vci_guard_leave(). */
-static inline unsigned int vci_guard_enter(struct vci_guard *g)
+static inline unsigned long __percpu *vci_guard_enter(struct vci_guard *g)
 {
 	/* Pairs with vci_guard_drain(). */
-	unsigned int phase = smp_load_acquire(&g->phase);
+	unsigned long __percpu *readers = smp_load_acquire(&g->readers);
 
-	this_cpu_inc(g->counts->readers[phase]);
-	return phase;
+	this_cpu_inc(*readers);
+	return readers;
 }
 
 /* Any context, any CPU. */
-static inline void vci_guard_leave(struct vci_guard *g, unsigned int phase)
+static inline void vci_guard_leave(unsigned long __percpu *readers)
 {
 	/* What was read was read before: pairs with vci_guard_drain(). */
 	smp_mb__before_atomic();
-	this_cpu_dec(g->counts->readers[phase]);
+	this_cpu_dec(*readers);
 }
 
 #endif /* VCI_GUARD_H */

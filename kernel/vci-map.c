@@ -12,7 +12,7 @@
  *
  * Nothing here waits: what must read a node first goes to a worker.
  */
-#include "vci-cache-hit.h"
+#include "vci-place.h"
 #include "vci-target.h"
 
 /* Errors of the cache device after which it is given up. */
@@ -109,7 +109,7 @@ bool vci_reads_cached(struct vci_target *t)
  * Map context.  Return: as vci_cache_lookup().
  */
 int vci_read_lookup(struct vci_target *t, u64 off, u32 blocks, struct vci_lookup *res,
-		    unsigned int *guard)
+		    unsigned long __percpu **guard)
 {
 	int r;
 
@@ -118,7 +118,7 @@ int vci_read_lookup(struct vci_target *t, u64 off, u32 blocks, struct vci_lookup
 	rcu_read_unlock_sched();
 	r = vci_cache_lookup(t->cache, off, blocks, res);
 	if (r || !res->mapped)
-		vci_guard_leave(&t->guard, *guard);
+		vci_guard_leave(*guard);
 	return r;
 }
 
@@ -284,7 +284,7 @@ static noinline int map_read(struct vci_target *t, struct bio *bio, struct vci_b
 	if (vci_is_served(&res, cached))
 		return vci_read_hit(t, bio, &res);
 	if (res.mapped)
-		vci_guard_leave(&t->guard, b->guard);
+		vci_guard_leave(b->guard);
 	return cached ? vci_read_miss(t, bio) : vci_read_bypass(t, bio, VCI_BYPASSED_MODE);
 }
 
@@ -390,14 +390,14 @@ static __always_inline bool map_read_hit(struct vci_target *t, struct bio *bio,
 					 struct vci_bio *b)
 {
 	struct vci_hit hit;
-	unsigned int guard;
+	unsigned long __percpu *guard;
 
 	rcu_read_lock_sched();
 	guard = vci_guard_enter(&t->guard);
 	hit = vci_cache_hit(t->cache, vci_bio_off(b), bio_sectors(bio));
 	rcu_read_unlock_sched();
 	if (unlikely(!hit.addr)) {
-		vci_guard_leave(&t->guard, guard);
+		vci_guard_leave(guard);
 		return false;
 	}
 	b->guard = guard;
@@ -408,18 +408,19 @@ static __always_inline bool map_read_hit(struct vci_target *t, struct bio *bio,
 /*
  * What is dirty, has been for a checkpoint, and isn't being written back, is overwritten
  * where it lies; a long run goes past the log, but not if write-back is in order, where
- * nothing may overtake the log; all else goes into it.
+ * nothing may overtake the log; all else goes into it.  A cache that has failed hits
+ * nothing.
  */
 static noinline int map_write_back(struct vci_target *t, struct bio *bio,
 				   struct vci_bio *b)
 {
-	unsigned int guard;
+	unsigned long __percpu *guard;
 	bool hit;
 	u64 addr;
 
 	rcu_read_lock_sched();
 	guard = vci_guard_enter(&t->guard);
-	addr = vci_place_begin(t->cache, vci_bio_off(b), bio_sectors(bio), &hit);
+	addr = vci_place_try(t->cache, vci_bio_off(b), bio_sectors(bio), &hit);
 	rcu_read_unlock_sched();
 	if (addr) {
 		vci_count(t, VCI_WRITES_IN_PLACE);
@@ -429,7 +430,9 @@ static noinline int map_write_back(struct vci_target *t, struct bio *bio,
 		bio->bi_iter.bi_sector = addr;
 		return DM_MAPIO_REMAPPED;
 	}
-	vci_guard_leave(&t->guard, guard);
+	vci_guard_leave(guard);
+	if (unlikely(vci_cache_is_failed(t->cache)))
+		return map_other(t, bio, b);
 	vci_count(t, VCI_WRITES);
 	if (hit)
 		vci_count(t, VCI_WRITE_HITS);
@@ -459,8 +462,7 @@ int vci_map(struct dm_target *ti, struct bio *bio)
 	    likely(READ_ONCE(t->mode) != VCI_MODE_PASSTHROUGH) && map_read_hit(t, bio, b))
 		return DM_MAPIO_REMAPPED;
 	if (bio_op(bio) == REQ_OP_WRITE && likely(bio->bi_iter.bi_size) &&
-	    READ_ONCE(t->mode) == VCI_MODE_WRITEBACK && !(bio->bi_opf & REQ_PREFLUSH) &&
-	    likely(!vci_cache_is_failed(t->cache)))
+	    READ_ONCE(t->mode) == VCI_MODE_WRITEBACK && !(bio->bi_opf & REQ_PREFLUSH))
 		return map_write_back(t, bio, b);
 	return map_other(t, bio, b);
 }
@@ -512,15 +514,18 @@ static noinline void place_failed(struct vci_target *t, struct bio *bio, struct 
 	vci_place_end(t->cache, vci_bio_off(b), bvec_iter_sectors(b->iter), r);
 }
 
-/* Users and write-back know of it when it is counted. */
-static int place_end(struct vci_target *t, struct bio *bio, struct vci_bio *b,
-		     blk_status_t *error)
+/*
+ * Users and write-back know of it when it is counted.  Apart from vci_end_io(), which has
+ * nothing atomic for reads.
+ */
+static noinline int place_end(struct vci_target *t, struct bio *bio, struct vci_bio *b,
+			      blk_status_t *error)
 {
 	if (likely(!*error))
-		vci_place_end(t->cache, vci_bio_off(b), bvec_iter_sectors(b->iter), 0);
+		vci_place_done(t->cache, vci_bio_off(b), bvec_iter_sectors(b->iter));
 	else
 		place_failed(t, bio, b, error);
-	vci_guard_leave(&t->guard, b->guard);
+	vci_guard_leave(b->guard);
 	return DM_ENDIO_DONE;
 }
 
@@ -559,11 +564,10 @@ int vci_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	struct vci_target *t = ti->private;
 	struct vci_bio *b = vci_bio(bio);
 
-	if (b->kind == VCI_BIO_PLACE)
-		return place_end(t, bio, b, error);
 	if (unlikely(b->kind != VCI_BIO_HIT))
-		return end_other(t, b, *error);
-	vci_guard_leave(&t->guard, b->guard);
+		return b->kind == VCI_BIO_PLACE ? place_end(t, bio, b, error) :
+						  end_other(t, b, *error);
+	vci_guard_leave(b->guard);
 	if (likely(!*error))
 		return DM_ENDIO_DONE;
 	return hit_failed(t, bio, b, error);

@@ -18,7 +18,7 @@
 
 /* As vci_read_lookup(), and loads what isn't resident. */
 static int look(struct vci_target *t, u64 off, u32 blocks, struct vci_lookup *res,
-		unsigned int *guard)
+		unsigned long __percpu **guard)
 {
 	int r, tries = VCI_LOAD_TRIES;
 
@@ -39,7 +39,7 @@ static int look(struct vci_target *t, u64 off, u32 blocks, struct vci_lookup *re
 /* Return: 1 if something of the range is dirty, 0 if not, or an error. */
 static int find_dirty(struct vci_target *t, u64 off, u32 blocks)
 {
-	unsigned int guard;
+	unsigned long __percpu *guard;
 	struct vci_lookup res;
 	int r;
 
@@ -50,7 +50,7 @@ static int find_dirty(struct vci_target *t, u64 off, u32 blocks)
 		if (r)
 			return r;
 		if (res.mapped)
-			vci_guard_leave(&t->guard, guard);
+			vci_guard_leave(guard);
 		if (res.mapped && res.e.flags & VCI_EXT_DIRTY)
 			return 1;
 		off += res.e.blocks;
@@ -86,7 +86,7 @@ static void note_error(struct vci_target *t, const struct vci_lookup *res, int e
 static int read_piece(struct vci_target *t, struct bio *bio, struct bvec_iter *iter)
 {
 	struct bvec_iter piece = *iter;
-	unsigned int guard;
+	unsigned long __percpu *guard;
 	struct vci_lookup res;
 	bool served;
 	int r;
@@ -108,7 +108,7 @@ static int read_piece(struct vci_target *t, struct bio *bio, struct bvec_iter *i
 			note_error(t, &res, r);
 	}
 	if (res.mapped)
-		vci_guard_leave(&t->guard, guard);
+		vci_guard_leave(guard);
 	if (!served || (r && !(res.e.flags & VCI_EXT_DIRTY)))
 		r = read_from(t, t->backing_dev, piece.bi_sector, bio, piece);
 	return r;
@@ -145,7 +145,7 @@ static void read_loaded(struct vci_target *t, struct bio *bio)
 		return;
 	}
 	if (!r && res.mapped)
-		vci_guard_leave(&t->guard, b->guard);
+		vci_guard_leave(b->guard);
 	if (!r)
 		r = find_dirty(t, vci_bio_off(b), bio_sectors(bio));
 	if (r < 0)

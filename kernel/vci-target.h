@@ -165,7 +165,7 @@ struct vci_bio {
 	u8 kind;
 	bool dirty;			/* HIT: only the cache device has it */
 	union {
-		unsigned int guard;		/* HIT, PLACE */
+		unsigned long __percpu *guard;	/* HIT, PLACE */
 		struct vci_ticket ticket;	/* a miss */
 		struct vci_write write;		/* WRITE, or with a bounce bio */
 		struct vci_flush_token token;	/* FLUSH_* */
@@ -249,7 +249,7 @@ void vci_note_cache_error(struct vci_target *t, int error);
 void vci_note_dirty_lost(struct vci_target *t, u64 off, u32 blocks, int error);
 
 int vci_read_lookup(struct vci_target *t, u64 off, u32 blocks, struct vci_lookup *res,
-		    unsigned int *guard);
+		    unsigned long __percpu **guard);
 int vci_read_hit(struct vci_target *t, struct bio *bio, const struct vci_lookup *res);
 int vci_read_miss(struct vci_target *t, struct bio *bio);
 int vci_read_bypass(struct vci_target *t, struct bio *bio, enum vci_counter why);

@@ -20,6 +20,7 @@ int vci_segments_init(struct vci_segments *t, const struct vci_header *h)
 	t->addr = h->segments;
 	t->nr = h->nr_segments;
 	t->blocks = h->segment_blocks;
+	t->blocks_log2 = ilog2(h->segment_blocks);
 	t->count[VCI_LIFE_FREE] = t->nr;
 	r = vci_shadow_init(&t->table, &h->segtable);
 	if (r)
@@ -90,16 +91,6 @@ int vci_segments_load(struct vci_segments *t, struct vci_dev *dev,
 		vci_segment_set(t, i, lives[d->state]);
 	}
 	return r;
-}
-
-/**
- * vci_segment_of() - the segment an address lies in
- * @t: table
- * @addr: block in the image, behind the start of the segments
- */
-u32 vci_segment_of(const struct vci_segments *t, u64 addr)
-{
-	return div_u64(addr - t->addr, t->blocks);
 }
 
 /**

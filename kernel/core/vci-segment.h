@@ -37,7 +37,8 @@ struct vci_segment {
 struct vci_segments {
 	u64 addr;
 	u32 nr;
-	u32 blocks;		/* of each */
+	u32 blocks;		/* of each: a power of two */
+	u32 blocks_log2;
 	u32 cursor;		/* where to look for a free one */
 	u64 turns;		/* the last one given */
 	u64 clock;		/* blocks filled so far: the policy's */
@@ -60,13 +61,18 @@ static inline u64 vci_segment_addr(const struct vci_segments *t, u32 i)
 	return t->addr + (u64)i * t->blocks;
 }
 
+/* Which segment an address behind their start lies in. */
+static inline u32 vci_segment_of(const struct vci_segments *t, u64 addr)
+{
+	return (addr - t->addr) >> t->blocks_log2;
+}
+
 /* Those that can be used at all. */
 static inline u32 vci_segments_good(const struct vci_segments *t)
 {
 	return t->nr - t->count[VCI_LIFE_BAD];
 }
 
-u32 vci_segment_of(const struct vci_segments *t, u64 addr);
 void vci_segment_set(struct vci_segments *t, u32 i, enum vci_segment_life life);
 u32 vci_segment_take_free(struct vci_segments *t);
 void vci_segment_opened(struct vci_segments *t, u32 i, u8 stream, u64 seq);

@@ -31,11 +31,6 @@ void vci_tickets_destroy(struct vci_tickets *t)
 	t->slots = NULL;
 }
 
-static struct vci_ticket_slot *slot(struct vci_tickets *t, u64 i)
-{
-	return &t->slots[i % VCI_TICKET_SLOTS];
-}
-
 static u64 first_slot(u64 off)
 {
 	return off >> VCI_TICKET_LOG2;
@@ -59,7 +54,7 @@ static u32 sum_of(struct vci_tickets *t, u64 off, u64 blocks)
 	if (is_wide(off, blocks))
 		return sum;
 	for (i = first_slot(off); i <= last_slot(off, blocks); i++)
-		sum += atomic_read(&slot(t, i)->seq);
+		sum += atomic_read(&vci_ticket_slot(t, i)->seq);
 	return sum;
 }
 
@@ -70,7 +65,7 @@ static bool has_writers(struct vci_tickets *t, u64 off, u64 blocks)
 	if (atomic_read(&t->wide.writers))
 		return true;
 	for (i = first_slot(off); i <= last_slot(off, blocks); i++)
-		if (atomic_read(&slot(t, i)->writers))
+		if (atomic_read(&vci_ticket_slot(t, i)->writers))
 			return true;
 	return false;
 }
@@ -159,7 +154,7 @@ void vci_tickets_write_begin(struct vci_tickets *t, struct vci_write *w)
 		add_writer(&t->wide);
 	} else {
 		for (i = first_slot(w->off); i <= last_slot(w->off, w->blocks); i++)
-			add_writer(slot(t, i));
+			add_writer(vci_ticket_slot(t, i));
 	}
 	/* Announced before anything of the write is done. */
 	smp_mb__after_atomic();
@@ -185,7 +180,7 @@ bool vci_tickets_write_end(struct vci_tickets *t, struct vci_write *w,
 		return false;
 	}
 	for (i = first_slot(w->off); i <= last_slot(w->off, w->blocks); i++, n++)
-		remove_writer(slot(t, i));
+		remove_writer(vci_ticket_slot(t, i));
 	if (!ticket)
 		return false;
 	ticket->sum = w->sum + n;
@@ -195,65 +190,12 @@ bool vci_tickets_write_end(struct vci_tickets *t, struct vci_write *w,
 
 /* ---- writes in place, and write-back ---- */
 
-static u64 first_place(u64 off)
-{
-	return off >> VCI_PLACE_LOG2;
-}
-
-static u64 last_place(u64 off, u32 blocks)
-{
-	return (off + blocks - 1) >> VCI_PLACE_LOG2;
-}
-
-/**
- * vci_tickets_place_begin() - announce a write in place
- * @t: tickets
- * @off: first block on the backing device
- * @blocks: how many
- *
- * Any context; before what is to be overwritten is looked up.  Return: false if
- * write-back is copying there.
- */
-bool vci_tickets_place_begin(struct vci_tickets *t, u64 off, u32 blocks)
-{
-	u64 i, first = first_place(off), last = last_place(off, blocks);
-	bool copying = false;
-
-	for (i = first; i <= last; i++)
-		atomic_inc(&slot(t, i)->placing);
-	/* Announced, then looked: pairs with vci_tickets_placing(). */
-	smp_mb__after_atomic();
-	for (i = first; i <= last; i++)
-		copying |= READ_ONCE(slot(t, i)->copying);
-	/* What was made clean is found clean: pairs with vci_tickets_copy_end(). */
-	smp_rmb();
-	return !copying;
-}
-
-/**
- * vci_tickets_place_end() - the write in place is complete, or there is none
- * @t: tickets
- * @off: as given to vci_tickets_place_begin()
- * @blocks: likewise
- *
- * Any context.
- */
-void vci_tickets_place_end(struct vci_tickets *t, u64 off, u32 blocks)
-{
-	u64 i;
-
-	/* What was done was done before: pairs with vci_tickets_placing(). */
-	smp_mb__before_atomic();
-	for (i = first_place(off); i <= last_place(off, blocks); i++)
-		atomic_dec(&slot(t, i)->placing);
-}
-
 static void set_copying(struct vci_tickets *t, u64 off, u32 blocks, bool copying)
 {
 	u64 i;
 
-	for (i = first_place(off); i <= last_place(off, blocks); i++)
-		WRITE_ONCE(slot(t, i)->copying, copying);
+	for (i = vci_first_place(off); i <= vci_last_place(off, blocks); i++)
+		WRITE_ONCE(vci_ticket_slot(t, i)->copying, copying);
 }
 
 /**
@@ -284,8 +226,8 @@ bool vci_tickets_placing(struct vci_tickets *t, u64 off, u32 blocks)
 
 	/* Announced, then looked: pairs with vci_tickets_place_begin(). */
 	smp_mb();
-	for (i = first_place(off); i <= last_place(off, blocks); i++)
-		placing |= atomic_read(&slot(t, i)->placing) != 0;
+	for (i = vci_first_place(off); i <= vci_last_place(off, blocks); i++)
+		placing |= atomic_read(&vci_ticket_slot(t, i)->placing) != 0;
 	/* What they wrote is counted: pairs with vci_tickets_place_end(). */
 	smp_mb();
 	return placing;

@@ -49,6 +49,53 @@ struct vci_tickets {
 	struct vci_ticket_slot *slots;
 };
 
+static inline struct vci_ticket_slot *vci_ticket_slot(const struct vci_tickets *t, u64 i)
+{
+	return &t->slots[i % VCI_TICKET_SLOTS];
+}
+
+static inline u64 vci_first_place(u64 off)
+{
+	return off >> VCI_PLACE_LOG2;
+}
+
+static inline u64 vci_last_place(u64 off, u32 blocks)
+{
+	return (off + blocks - 1) >> VCI_PLACE_LOG2;
+}
+
+/*
+ * Announces a write in place; any context, before what is to be overwritten is looked
+ * up.  False if write-back is copying there; vci_tickets_place_end() must follow either
+ * way.
+ */
+static inline bool vci_tickets_place_begin(struct vci_tickets *t, u64 off, u32 blocks)
+{
+	u64 i, first = vci_first_place(off), last = vci_last_place(off, blocks);
+	bool copying = false;
+
+	for (i = first; i <= last; i++)
+		atomic_inc(&vci_ticket_slot(t, i)->placing);
+	/* Announced, then looked: pairs with vci_tickets_placing(). */
+	smp_mb__after_atomic();
+	for (i = first; i <= last; i++)
+		copying |= READ_ONCE(vci_ticket_slot(t, i)->copying);
+	/* What was made clean is found clean: pairs with vci_tickets_copy_end(). */
+	smp_rmb();
+	return !copying;
+}
+
+/* The write in place is complete, or there is none.  Any context. */
+static inline void vci_tickets_place_end(struct vci_tickets *t, u64 off, u32 blocks)
+{
+	u64 i;
+
+	/* What was done was done before: pairs with vci_tickets_placing(). */
+	smp_mb__before_atomic();
+	for (i = vci_first_place(off); i <= vci_last_place(off, blocks); i++)
+		atomic_dec(&vci_ticket_slot(t, i)->placing);
+}
+
 int vci_tickets_init(struct vci_tickets *t) __must_check;
 void vci_tickets_destroy(struct vci_tickets *t);
 bool vci_tickets_take(struct vci_tickets *t, u64 off, u32 blocks,
@@ -59,9 +106,6 @@ bool vci_tickets_busy(struct vci_tickets *t, u64 off, u64 blocks);
 void vci_tickets_write_begin(struct vci_tickets *t, struct vci_write *w);
 bool vci_tickets_write_end(struct vci_tickets *t, struct vci_write *w,
 			   struct vci_ticket *ticket);
-/* Writes in place: false: it is being copied; _end must follow either way. */
-bool vci_tickets_place_begin(struct vci_tickets *t, u64 off, u32 blocks);
-void vci_tickets_place_end(struct vci_tickets *t, u64 off, u32 blocks);
 /* Write-back, of ranges that aren't wide. */
 void vci_tickets_copy_begin(struct vci_tickets *t, u64 off, u32 blocks);
 bool vci_tickets_placing(struct vci_tickets *t, u64 off, u32 blocks);
