@@ -216,6 +216,7 @@ void vci_btree_freeze_locked(struct vci_btree *bt, u64 gen)
 		bt->ckpt_bytes += bt->nr_dirty[level] * vci_bt_level_size(level);
 		bt->nr_dirty[level] = 0;
 	}
+	WRITE_ONCE(bt->nr_all_dirty, 0);
 	memcpy(bt->frozen_table, bt->table, bt->nr_windows * sizeof(bt->table[0]));
 	bt->root_frozen = bt->root_dirty;
 	bt->root_written = false;
@@ -262,7 +263,7 @@ static void dirty_again(struct vci_btree *bt, struct vci_node *node)
 	node->epoch = bt->epoch;
 	node->addr = 0;
 	list_move_tail(&node->list, &bt->dirty[node->level]);
-	bt->nr_dirty[node->level]++;
+	vci_bt_count_dirty(bt, node, 1);
 }
 
 static void undo(struct vci_btree *bt)
@@ -344,10 +345,5 @@ u64 vci_btree_pinned_bytes(const struct vci_btree *bt)
  */
 u32 vci_btree_dirty_nodes(const struct vci_btree *bt)
 {
-	u32 nr = READ_ONCE(bt->root_dirty);
-	unsigned int level;
-
-	for (level = 0; level < VCI_DEPTH_MAX; level++)
-		nr += READ_ONCE(bt->nr_dirty[level]);
-	return nr;
+	return READ_ONCE(bt->root_dirty) + READ_ONCE(bt->nr_all_dirty);
 }

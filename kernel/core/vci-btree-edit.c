@@ -387,7 +387,7 @@ int vci_btree_insert_locked(struct vci_btree *bt, const struct vci_extent *e)
 		.kind = EDIT_INSERT, .off = e->off, .blocks = e->blocks, .e = e,
 	};
 
-	return edit(bt, &ed);
+	return vci_bt_add(bt, e, true) ? 0 : edit(bt, &ed);
 }
 
 /**
@@ -404,8 +404,13 @@ int vci_btree_fill_locked(struct vci_btree *bt, const struct vci_extent *e,
 	struct edit ed = {
 		.kind = EDIT_FILL, .off = e->off, .blocks = e->blocks, .e = e,
 	};
-	int err = edit(bt, &ed);
+	int err;
 
+	if (vci_bt_add(bt, e, false)) {
+		*nr_blocks = e->blocks;
+		return 0;
+	}
+	err = edit(bt, &ed);
 	if (!err)
 		*nr_blocks = ed.nr_blocks;
 	return err;

@@ -155,6 +155,7 @@ struct vci_btree {
 	struct list_head dirty[VCI_DEPTH_MAX];
 	struct list_head frozen[VCI_DEPTH_MAX];
 	u32 nr_dirty[VCI_DEPTH_MAX];
+	u32 nr_all_dirty;		/* their sum */
 	u32 nr_frozen[VCI_DEPTH_MAX];
 	u64 ckpt_bytes;			/* memory of what was frozen, until the thaw */
 
@@ -306,6 +307,13 @@ static __always_inline unsigned long vci_inner_index(const struct vci_inner *inn
 
 static_assert(VCI_INTERNAL_MAX - 1 >= 128 && VCI_INTERNAL_MAX - 1 < 255);
 
+/* A node joins those that the next checkpoint writes, or leaves them. */
+static inline void vci_bt_count_dirty(struct vci_btree *bt, const struct vci_node *node, int by)
+{
+	bt->nr_dirty[node->level] += by;
+	WRITE_ONCE(bt->nr_all_dirty, bt->nr_all_dirty + by);
+}
+
 static inline u64 vci_window_base(u32 window)
 {
 	return (u64)window << VCI_WINDOW_LOG2;
@@ -345,6 +353,7 @@ struct vci_path {
 /* vci-btree-node.c */
 int vci_bt_descend(struct vci_btree *bt, u64 off, struct vci_path *path) __must_check;
 int vci_bt_find_absent(struct vci_btree *bt, u64 off, struct vci_absent *a) __must_check;
+bool vci_bt_add(struct vci_btree *bt, const struct vci_extent *e, bool over);
 void vci_bt_touch(struct vci_btree *bt, struct vci_node *node);
 void vci_bt_set_window(struct vci_btree *bt, u32 window, u64 slot, unsigned int height);
 void vci_bt_end(struct vci_btree *bt);

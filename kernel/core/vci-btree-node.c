@@ -287,7 +287,7 @@ struct vci_node *vci_bt_new(struct vci_btree *bt, unsigned int level, u32 window
 	node->dirty = 1;
 	node->epoch = bt->epoch;
 	list_add_tail(&node->list, &bt->dirty[level]);
-	bt->nr_dirty[level]++;
+	vci_bt_count_dirty(bt, node, 1);
 	vci_bt_count(bt, node, 1);
 	return node;
 }
@@ -357,7 +357,7 @@ void vci_bt_dirty(struct vci_btree *bt, struct vci_node *node)
 	node->dirty = 1;
 	node->epoch = bt->epoch;
 	list_move_tail(&node->list, &bt->dirty[node->level]);
-	bt->nr_dirty[node->level]++;
+	vci_bt_count_dirty(bt, node, 1);
 }
 
 static void dirty_root(struct vci_btree *bt)
@@ -412,7 +412,7 @@ void vci_bt_kill(struct vci_btree *bt, struct vci_node *node)
 		return;
 	list_del_init(&node->list);
 	if (node->dirty)
-		bt->nr_dirty[node->level]--;
+		vci_bt_count_dirty(bt, node, -1);
 	else
 		forget_copy(bt, node);
 }

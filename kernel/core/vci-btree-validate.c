@@ -167,7 +167,7 @@ static u32 length(const struct list_head *list)
 
 static int check_counters(const struct vci_btree *bt, const struct found *f)
 {
-	u64 nr = length(&bt->clean) + length(&bt->written);
+	u64 nr = length(&bt->clean) + length(&bt->written), dirty = 0;
 	const struct vci_node *node;
 	unsigned int level;
 
@@ -177,9 +177,12 @@ static int check_counters(const struct vci_btree *bt, const struct found *f)
 		    f->dirty[level] != bt->nr_dirty[level])
 			return broken("number of dirty nodes is wrong", NULL);
 		nr += bt->nr_dirty[level];
+		dirty += bt->nr_dirty[level];
 		list_for_each_entry(node, &bt->frozen[level], list)
 			nr += !node->clone && !node->dead;
 	}
+	if (dirty != bt->nr_all_dirty)
+		return broken("number of all dirty nodes is wrong", NULL);
 	if (f->leaves != bt->stats.nr_leaves || f->inners != bt->stats.nr_internals ||
 	    f->leaves + f->inners != nr)
 		return broken("number of nodes is wrong", NULL);

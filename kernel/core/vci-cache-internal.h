@@ -35,6 +35,7 @@ struct vci_cache {
 	struct vci_btree *tree;
 	struct vci_redo redo;		/* of the log, not yet in the tree */
 
+	spinlock_t *lock;		/* the tree's: vci_cache_lock() */
 	struct vci_dev *dev;
 	struct vci_dev *backing;
 	const struct vci_cache_ops *ops;
@@ -99,7 +100,7 @@ static inline u32 vci_keep_moves(const struct vci_cache *c)
 
 static inline spinlock_t *vci_cache_lock(struct vci_cache *c)
 {
-	return vci_btree_lock(c->tree);
+	return c->lock;
 }
 
 /* vci-cache.c */

@@ -103,6 +103,8 @@ int vci_cache_create(struct vci_cache **cache, const struct vci_header *h)
 	c->walk = kvcalloc(VCI_LEAF_MAX, sizeof(*c->walk), GFP_KERNEL);
 	c->entries = kvcalloc(VCI_BATCH_ENTRIES_MAX, sizeof(*c->entries), GFP_KERNEL);
 	c->tree = vci_btree_create(&tree_ops, c, &c->header);
+	if (c->tree)
+		c->lock = vci_btree_lock(c->tree);
 	if (c->header_unit && c->walk && c->entries && c->tree)
 		r = vci_nodes_init(&c->nodes, h);
 	if (!r)
