@@ -14,6 +14,7 @@
  * Bits		set_bit clear_bit test_bit find_next_bit find_next_zero_bit
  *		bitmap_weight
  * Checksum	crc32c(seed, data, bytes): the raw kernel form
+ * Locks	spin_lock* lockdep_*, vci_may_wait_for()
  * Messages	vci_err vci_warn vci_info: one line each, no newline in the format
  */
 #ifndef VCI_PLATFORM_H
@@ -27,6 +28,7 @@
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
@@ -43,6 +45,18 @@
 #define vci_err(fmt, ...)	pr_err("device-mapper: vci: " fmt "\n", ##__VA_ARGS__)
 #define vci_warn(fmt, ...)	pr_warn("device-mapper: vci: " fmt "\n", ##__VA_ARGS__)
 #define vci_info(fmt, ...)	pr_info("device-mapper: vci: " fmt "\n", ##__VA_ARGS__)
+
+/*
+ * Without taking it, the caller may wait for whoever holds a lock; not if he does
+ * himself.  Tells lockdep, which finds who may have interrupted that one.
+ */
+static inline void vci_may_wait_for(spinlock_t *lock)
+{
+#ifdef CONFIG_PROVE_LOCKING
+	if (!lockdep_is_held(lock))
+		might_lock(lock);
+#endif
+}
 
 /*
  * A broken invariant of our own: says so once and goes on.  Never for bytes

@@ -27,6 +27,8 @@ static __always_inline bool vci_bt_torn(const struct vci_btree *bt, unsigned int
 /*
  * From the table down to the leaf that covers @key, without a lock.  What it
  * finds is true if the leaf's counter doesn't change until it was read.
+ *
+ * It waits while a change is being made: never where that may have been interrupted.
  */
 static __always_inline int vci_bt_reach(struct vci_btree *bt, u32 window, u32 key,
 					bool want_end, struct vci_reach *r)
@@ -36,6 +38,7 @@ static __always_inline int vci_bt_reach(struct vci_btree *bt, u32 window, u32 ke
 	unsigned long i;
 	u64 slot;
 
+	vci_may_wait_for(&bt->lock);
 again:
 	shape = read_seqcount_begin(&bt->shape_seq);
 	slot = READ_ONCE(bt->table[window]);
