@@ -439,6 +439,31 @@ static void test_limbo(void)
 	world_destroy(w);
 }
 
+/* The short way, into a hole and over an extent, keeps what is frozen as it was. */
+static void test_add_while_frozen(void)
+{
+	struct world *w = small_world(3);
+	struct world_change c = { .op = WORLD_INSERT };
+	u32 i;
+
+	for (i = 0; i < 40; i++) {
+		c.e = (struct vci_extent) { WORLD_BASE + 30 * i, WORLD_DATA + 90 * i, 8, 0, 0 };
+		world_change(w, &c);
+	}
+	world_freeze(w);
+	for (i = 0; i < 40; i++) {
+		c.e = (struct vci_extent) { WORLD_BASE + 30 * i + (i & 1 ? 10 : 0),
+					    WORLD_DATA + 90 * i + 40, 8, 0, 0 };
+		world_change(w, &c);
+	}
+	ok(!vci_btree_write_frozen(w->bt, &w->root), "btree-internal:add_while_frozen");
+	world_thaw(w, 0);
+	world_check_device(w);
+	world_check_all(w);
+	world_ok(w, "btree-internal:nothing_was_added_to_what_was_frozen");
+	world_destroy(w);
+}
+
 int main(void)
 {
 	u64 seed = vt_seed(), i;
@@ -454,6 +479,7 @@ int main(void)
 	test_frozen_neighbour();
 	test_evict_in_checkpoint();
 	test_limbo();
+	test_add_while_frozen();
 	for (i = 0; i < 4; i++)
 		test_grow_and_shrink(i & 1, i & 2);
 	for (i = 0; i < 3; i++)
