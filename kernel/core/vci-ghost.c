@@ -125,16 +125,42 @@ static u32 age_in(const struct vci_ghosts *g, u32 slot)
 	return (now(g) - (slot >> 2)) & CLOCK_MASK;
 }
 
-/* An empty slot, else the oldest. */
+static u64 moment(u64 step)
+{
+	return div_u64(step, MOMENT) % VCI_GHOST_MOMENTS;
+}
+
+/* What a ghost's queue was like when it was dropped; NULL: that's too long ago. */
+static const struct vci_ghost_queue *back_then(const struct vci_ghosts *g, u32 slot)
+{
+	u32 age = age_in(g, slot);
+
+	if (age >= MEMORY - 2 * MOMENT)
+		return NULL;
+	return &g->past[moment(now(g) - min_t(u64, age, now(g)))].q[queue_in(slot)];
+}
+
+/* Units its queue dropped since. */
+static u32 drops_since(const struct vci_ghosts *g, u32 slot)
+{
+	const struct vci_ghost_queue *q = back_then(g, slot);
+
+	return q ? min_t(u64, g->q[queue_in(slot)].dropped - q->dropped, U32_MAX) : U32_MAX;
+}
+
+/* An empty slot, else the one of which the queue dropped most since. */
 static u32 *victim(const struct vci_ghosts *g, u32 *bucket)
 {
-	u32 *oldest = bucket, i;
+	u32 *oldest = bucket, most = 0, drops, i;
 
 	for (i = 0; i < WAYS; i++) {
 		if (!bucket[i])
 			return &bucket[i];
-		if (age_in(g, bucket[i]) > age_in(g, *oldest))
+		drops = drops_since(g, bucket[i]);
+		if (drops > most) {
+			most = drops;
 			oldest = &bucket[i];
+		}
 	}
 	return oldest;
 }
@@ -147,11 +173,6 @@ static u32 *find(const struct vci_ghosts *g, u64 unit)
 		if (bucket[i] && bucket[i] >> 16 == print)
 			return &bucket[i];
 	return NULL;
-}
-
-static struct vci_ghost_moment *moment(struct vci_ghosts *g, u64 step)
-{
-	return &g->past[div_u64(step, MOMENT) % VCI_GHOST_MOMENTS];
 }
 
 /**
@@ -169,7 +190,7 @@ void vci_ghosts_add(struct vci_ghosts *g, u64 unit, u8 queue, u64 born)
 		slot = victim(g, bucket);
 	*slot = print << 16 | (now(g) & CLOCK_MASK) << 2 | (queue + 1);
 	g->q[queue].born = born;
-	memcpy(moment(g, now(g))->q, g->q, sizeof(g->q));
+	memcpy(g->past[moment(now(g))].q, g->q, sizeof(g->q));
 	g->q[queue].dropped++;
 	g->dropped++;
 }
@@ -185,17 +206,16 @@ void vci_ghosts_add(struct vci_ghosts *g, u64 unit, u8 queue, u64 born)
 bool vci_ghosts_take(struct vci_ghosts *g, u64 unit, struct vci_ghost *ghost)
 {
 	const struct vci_ghost_queue *then;
-	u32 *slot = find(g, unit), age;
+	u32 *slot = find(g, unit);
 
 	if (!slot)
 		return false;
 	ghost->queue = queue_in(*slot);
-	age = age_in(g, *slot);
+	ghost->age = drops_since(g, *slot);
+	then = back_then(g, *slot);
 	*slot = 0;
-	if (age >= MEMORY - 2 * MOMENT)
+	if (!then)
 		return false;
-	then = &moment(g, now(g) - min_t(u64, age, now(g)))->q[ghost->queue];
-	ghost->age = min_t(u64, g->q[ghost->queue].dropped - then->dropped, U32_MAX);
 	ghost->born = then->born;
 	return ghost->age < g->units;
 }

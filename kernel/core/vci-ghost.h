@@ -4,8 +4,8 @@
  *
  * Of each unit (4 KiB of the backing device) that leaves the cache a fingerprint
  * of 16 bits stays, with the queue it left and when: 4 bytes.  They are in
- * buckets of four, of which the oldest goes.  A fingerprint may lie: once in
- * some ten thousand questions.
+ * buckets of four, of which the oldest goes, by its own queue's drops.  A fingerprint
+ * may lie: once in some ten thousand questions.
  *
  * A ghost's age is how many units its queue dropped since.  What is remembered of a
  * queue is at which moments, counted in units that all queues dropped, it had dropped

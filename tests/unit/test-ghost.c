@@ -53,6 +53,23 @@ static void test_age(void)
 	vci_ghosts_destroy(&g);
 }
 
+/* A queue that drops little has its ghosts, whatever another one drops. */
+static void test_flood(void)
+{
+	u32 i, known = 0;
+
+	assert(!vci_ghosts_init(&g, UNITS, UNITS));
+	for (i = 0; i < UNITS / 4; i++)
+		vci_ghosts_add(&g, 1000000 + i, 2, 0);
+	for (i = 0; i < 4 * UNITS; i++)
+		vci_ghosts_add(&g, i, 0, 0);
+	for (i = 0; i < UNITS / 4; i++)
+		known += vci_ghosts_take(&g, 1000000 + i, &ghost);
+	ok(known > UNITS / 4 * 9 / 10, "ghost:a_flood_leaves_those_of_others");
+	printf("# %u of %u are known\n", known, UNITS / 4);
+	vci_ghosts_destroy(&g);
+}
+
 static void test_lies(void)
 {
 	u32 i, lies = 0;
@@ -91,6 +108,7 @@ int main(void)
 	test_growing();
 	test_one();
 	test_age();
+	test_flood();
 	test_lies();
 	return done_testing();
 }
