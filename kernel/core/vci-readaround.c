@@ -248,7 +248,8 @@ static void add_unit(struct vci_cache *c, struct vci_plan_piece *piece, u8 bin, 
 }
 
 /*
- * Of the hole at plan->next: what was read around for one bin.  False: not this unit.
+ * Of the hole at plan->next: what was read around for one bin, but little enough that its
+ * first use says something of all of it.  False: not this unit.
  */
 static bool take_around(struct vci_cache *c, struct vci_plan *plan, u32 blocks,
 			struct vci_plan_piece *piece)
@@ -263,7 +264,7 @@ static bool take_around(struct vci_cache *c, struct vci_plan *plan, u32 blocks,
 		return false;
 	piece->stream = VCI_STREAM_AHEAD;
 	piece->heat = VCI_HEAT_AHEAD | bin;
-	while (piece->blocks < blocks && piece->blocks + UNIT <= VCI_ENTRY_BLOCKS_MAX) {
+	while (piece->blocks < blocks && piece->blocks + UNIT <= VCI_MERGE_BLOCKS_MAX) {
 		next = piece->off + piece->blocks;
 		if (bin_at(plan, next) != bin ||
 		    is_pending(plan, next, min(blocks - piece->blocks, UNIT)))
