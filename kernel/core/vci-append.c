@@ -446,6 +446,21 @@ static void map_fill(struct vci_cache *c, struct vci_fill *f)
 	}
 }
 
+/* What took the place of a stale entry is one use hotter, as if that had been mapped. */
+static void pass_heat(struct vci_fill *f, u32 stale)
+{
+	const struct vci_fill_entry *from = &f->e[stale];
+	u8 heat = vci_heat_used(vci_heat_uses(from->heat));
+	u32 i;
+
+	for (i = stale + 1; i < f->nr; i++) {
+		struct vci_fill_entry *e = &f->e[i];
+
+		if (e->off < from->off + from->blocks && from->off < e->off + e->blocks)
+			e->heat = max(e->heat, heat);
+	}
+}
+
 /*
  * What has gone stale meanwhile doesn't go into the log: overwritten data is the most
  * likely to be.  The buffer is the writer's now.
@@ -459,6 +474,7 @@ static void drop_stale(struct vci_cache *c, struct vci_fill *f)
 
 		if (!entry_fresh(c, &f->e[i])) {
 			c->stats.stale_fills++;
+			pass_heat(f, i);
 			continue;
 		}
 		*e = f->e[i];

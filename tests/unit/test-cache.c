@@ -141,6 +141,23 @@ static void refuse(int want, const char *name)
 	ok(rig_digest(&rig) == digest, "cache:%s_writes_nothing", name);
 }
 
+/* What takes its place in the same batch is one use hotter, and nothing else is. */
+static void test_overtaken_heat(void)
+{
+	struct vci_lookup res;
+
+	setup();
+	assert(!rig_open(&rig));
+	assert(!rig_reserve(&rig, 100, 8) && !rig_reserve(&rig, 200, 8));
+	assert(!rig_write(&rig, 100, 8, 1) && !rig_reserve(&rig, 100, 8));
+	assert(!rig_append(&rig));
+	assert(!vci_cache_peek(rig.c, 100, 8, &res) && res.mapped);
+	is_u64(res.e.heat, 1, "cache:overtaken_fills_leave_their_heat");
+	assert(!vci_cache_peek(rig.c, 200, 8, &res) && res.mapped);
+	is_u64(res.e.heat, 0, "cache:others_get_none");
+	rig_exit(&rig);
+}
+
 /* What was overwritten before it was appended takes no room in the log. */
 static void test_overtaken(void)
 {
@@ -377,6 +394,7 @@ int main(void)
 	test_bitmap_in_pieces(50 * VCI_SIZE_GRAIN, 16);
 	test_nodes_short();
 	test_overtaken();
+	test_overtaken_heat();
 	test_refusals();
 	test_failures();
 	test_retired();
