@@ -4,8 +4,8 @@
  */
 #include "vci-around.h"
 
-/* As if so many units of each bin had been filled, and had saved one I/O. */
-#define FILLED_FIRST	8u
+/* As if so many units of each bin had been filled, and had saved an eighth as many I/Os. */
+#define FILLED_FIRST	2u
 #define FILLED_MAX	4096u
 
 /* I/Os of regions are counted in 1/256, forgotten by half from eight on. */
@@ -15,7 +15,7 @@
 #define REGIONS_MAX	16384u
 
 /* Trying: for each unit missed, for each used; what it costs, and no more is saved. */
-#define CREDIT_MISSED	(VCI_AROUND_ONE / 32)
+#define CREDIT_MISSED	(VCI_AROUND_ONE / 64)
 #define CREDIT_USED	(VCI_AROUND_ONE / 2)
 #define CREDIT_TRY	(2ull * VCI_AROUND_UNITS * VCI_AROUND_ONE)
 #define CREDIT_MAX	(2 * CREDIT_TRY)
@@ -48,7 +48,7 @@ int vci_around_init(struct vci_around *a, u32 units)
 	memset(a, 0, sizeof(*a));
 	for (i = 0; i < VCI_AROUND_BINS; i++) {
 		a->bin[i].filled = FILLED_FIRST;
-		a->bin[i].saved = VCI_AROUND_ONE;
+		a->bin[i].saved = FILLED_FIRST * VCI_AROUND_ONE / 8;
 	}
 	a->cost = COST_FACTOR * COST_FIRST;
 	a->mask = regions - 1;
