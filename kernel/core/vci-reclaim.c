@@ -22,18 +22,23 @@
 #define SPARSE_NUM	3u
 #define SPARSE_DEN	5u
 
+/* With no more segments a cache is small: less than 512 MiB. */
+#define SMALL_SEGMENTS	256u
+
 /*
  * How many segments a sweep empties.  A checkpoint follows each: so many that, if it
- * writes as many nodes as the last one, they are a fifth of what is emptied; but 1/64
- * to 1/16 of all.
+ * writes as many nodes as the last one, they are an eighth of what is emptied; but 1/64
+ * to 1/10 of all.  In small caches a fifth, and 1/16 at most: there what is free is
+ * missed more than a write.
  */
 static u32 step(const struct vci_cache *c)
 {
-	u64 nodes = (u64)c->checkpoint_nodes * VCI_NODE_BLOCKS * 5;
 	u32 all = vci_segments_good(&c->segments);
+	bool small = all <= SMALL_SEGMENTS;
+	u64 nodes = (u64)c->checkpoint_nodes * VCI_NODE_BLOCKS * (small ? 5 : 8);
 
 	return clamp_t(u64, div_u64(nodes, c->segments.blocks), max(1u, all / 64),
-		       max(1u, all / 16));
+		       max(1u, all / (small ? 16 : 10)));
 }
 
 /* Segments kept free: when fills still find room there are some for what is kept, half. */
