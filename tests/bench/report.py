@@ -36,6 +36,12 @@ OTHERS = [
     ("zipf-iops-first", "zipf reads, first time, IOPS"),
     ("zipf-iops-again", "zipf reads, again, IOPS"),
 ]
+AMPLIFICATION = [
+    ("fill-1-gib", "fills, 1 GiB"),
+    ("write-1-gib", "write-back, 1 GiB"),
+    ("fill-64-gib", "fills, 64 GiB"),
+    ("write-64-gib", "write-back, 64 GiB"),
+]
 
 
 def read_results(path):
@@ -165,6 +171,8 @@ def main():
          pick(results, SYNCED, "synced-again-")),
         ("Memory, activation, misses (backing device: 5 ms)", OTHERS,
          pick(results, OTHERS)),
+        ("Bytes written to a full cache for each of new data, by random 4 KiB (in userspace)",
+         AMPLIFICATION, pick(results, AMPLIFICATION, "amplification-")),
     ]
     about = (f"Kernel {kernel}, dm-vci {sys.argv[3]}; one processor under -icount: "
              "exact counts, and times of the guest's own clock.")

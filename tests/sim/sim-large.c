@@ -34,8 +34,11 @@ static int disk_write(struct vci_dev *dev, u64 addr, u32 blocks, const void *dat
 	ssize_t bytes = (ssize_t)blocks * VCI_BLOCK_SIZE;
 
 	(void)flags;
+	d->blocks_written += blocks;
 	if (d->hook)
 		d->hook(d->ctx);
+	if (addr >= d->kept)
+		return 0;
 	return pwrite(d->fd, data, bytes, addr * VCI_BLOCK_SIZE) == bytes ? 0 : -EIO;
 }
 
@@ -59,6 +62,7 @@ static void disk_init(struct file_disk *d, u64 blocks, int fd, const char *name)
 	d->dev.lbs_blocks = 1;
 	snprintf(d->dev.name, sizeof(d->dev.name), "%s", name);
 	d->fd = fd;
+	d->kept = fd < 0 ? 0 : blocks;
 }
 
 static int sparse_file(void)
@@ -74,12 +78,13 @@ static int sparse_file(void)
 }
 
 /**
- * large_init() - format an image in a sparse file
+ * large_init_fd() - format an image in what is open already, and reads as zeros
  * @m: to set up
+ * @fd: file or block device; becomes the image's
  * @blocks: its size
  * @extent: blocks of each extent
  */
-void large_init(struct large *m, u64 blocks, u32 extent)
+void large_init_fd(struct large *m, int fd, u64 blocks, u32 extent)
 {
 	struct vci_format_params p = {
 		.layout = { .type = VCI_TYPE_FIXED, .blocks = blocks },
@@ -92,14 +97,30 @@ void large_init(struct large *m, u64 blocks, u32 extent)
 	memset(m, 0, sizeof(*m));
 	m->rng.state = 1;
 	m->extent = extent;
-	disk_init(&m->cache, blocks, sparse_file(), "cache");
+	disk_init(&m->cache, blocks, fd, "cache");
 	disk_init(&m->backing, LARGE_BACKING * blocks, -1, "backing");
-	r = m->cache.fd < 0 || ftruncate(m->cache.fd, blocks * VCI_BLOCK_SIZE) ? -EIO :
-	    vci_format(&m->cache.dev, &p, &h);
+	r = vci_format(&m->cache.dev, &p, &h);
 	if (r) {
 		printf("Bail out! no image of %llu blocks: %d\n", blocks, r);
 		exit(1);
 	}
+}
+
+/**
+ * large_init() - format an image in a sparse file
+ * @m: to set up
+ * @blocks: its size
+ * @extent: blocks of each extent
+ */
+void large_init(struct large *m, u64 blocks, u32 extent)
+{
+	int fd = sparse_file();
+
+	if (fd < 0 || ftruncate(fd, blocks * VCI_BLOCK_SIZE)) {
+		printf("Bail out! no file of %llu blocks\n", blocks);
+		exit(1);
+	}
+	large_init_fd(m, fd, blocks, extent);
 }
 
 /**
@@ -249,7 +270,14 @@ static void add_entry(struct large *m, struct vci_fill *f)
 	m->log[m->nr_log++] = off;
 }
 
-static int append(struct vci_cache *c, struct vci_fill *f)
+/**
+ * large_append() - append a batch of users' writes
+ * @c: cache, whose gate the caller is in
+ * @f: the batch
+ *
+ * Return: 0 or an error; -ENOSPC: there is no room now.
+ */
+int large_append(struct vci_cache *c, struct vci_fill *f)
 {
 	struct vci_append a;
 	int r;
@@ -288,7 +316,7 @@ void large_append_log(struct large *m, u64 log_blocks)
 		if (f.nr < VCI_BATCH_ENTRIES_MAX && i + 1 < nr)
 			continue;
 		f.write = true;
-		r = append(m->c, &f);
+		r = large_append(m->c, &f);
 		vci_fill_init(&f, buffer, VCI_BATCH_BLOCKS_MAX, vci_cache_batch_align(m->c));
 	}
 	vci_append_leave(m->c);

@@ -18,8 +18,9 @@
 
 struct file_disk {
 	struct vci_dev dev;	/* first */
-	int fd;			/* -1: reads as zeros, takes no write */
-	u64 reads, blocks_read;
+	int fd;			/* -1: reads as zeros, forgets writes */
+	u64 kept;		/* what is written to this block or behind it is forgotten */
+	u64 reads, blocks_read, blocks_written;
 	void (*hook)(void *ctx);	/* called with each I/O */
 	void *ctx;
 };
@@ -36,9 +37,10 @@ struct large {
 	u32 nr_log;
 };
 
-
 /* A formatted image of @blocks in a sparse file; not open. */
 void large_init(struct large *m, u64 blocks, u32 extent);
+/* ... or in this one, which reads as zeros and is closed by large_exit(). */
+void large_init_fd(struct large *m, int fd, u64 blocks, u32 extent);
 void large_exit(struct large *m);
 void large_open(struct large *m);
 /* Cleanly closed, with all segments full but those that @log_blocks of log need. */
@@ -47,6 +49,8 @@ void large_make_full(struct large *m, u64 log_blocks);
 u64 large_offset(const struct large *m, u64 i);
 /* Opened, with a log of writes at random places. */
 void large_append_log(struct large *m, u64 log_blocks);
+/* Appends a batch of users' writes; the caller is in the gate. */
+int large_append(struct vci_cache *c, struct vci_fill *f);
 /* Seconds since some moment, to tell how long something took. */
 double large_now(void);
 
