@@ -8,7 +8,12 @@
  * Each size is made of 4 KiB extents at random places (what a cache of random
  * writes holds), and of ascending ones that don't merge.  Beside it is a hash
  * table without locks (liburcu's rculfhash) with the same keys: it knows neither
- * order nor length.  Wall time; at the end how long sealing a batch of the log takes.
+ * order nor length.  Processor time, and instructions and cache misses where the processor
+ * counts them; at the end what a lookup in the largest costs over one in the smallest,
+ * and how long sealing a batch of the log takes.
+ *
+ * Both are in pages of 2 MiB if there are such, as a kernel's memory is: with small ones
+ * it is the missing translations that are measured.
  */
 #include <unistd.h>
 
@@ -76,13 +81,11 @@ static double fill(struct vci_btree *bt, u32 nr, u64 units, bool ascending)
 }
 
 /* Looks up what was inserted, in that order again: random hits. */
-static double look_up(struct vci_btree *bt, u32 nr, u64 units, bool ascending, u64 *hits)
+static u64 look_up(struct vci_btree *bt, u32 nr, u64 units, bool ascending)
 {
-	double t = bench_now();
+	u64 off, hits = 0;
 	u32 i, at = 0;
-	u64 off;
 
-	*hits = 0;
 	for (i = 0; i < BENCH_LOOKUPS; i++, at++) {
 		if (at == nr)
 			at = 0;
@@ -91,25 +94,30 @@ static double look_up(struct vci_btree *bt, u32 nr, u64 units, bool ascending, u
 		off = (bench_random() % units) * BENCH_UNIT;
 		if (ascending)
 			off %= (u64)nr * BENCH_UNIT;
-		*hits += vci_bt_hit(bt, off, BENCH_UNIT).addr != 0;
+		hits += vci_bt_hit(bt, off, BENCH_UNIT).addr != 0;
 	}
-	return bench_now() - t;
+	return hits;
 }
 
 static void bench_tree(u32 nr, bool ascending)
 {
-	u64 units = ascending ? nr : 8ull * nr, hits;
+	struct bench_row row = { .kind = ascending ? BENCH_TREE_ASCENDING : BENCH_TREE_RANDOM };
+	u64 units = ascending ? nr : 8ull * nr;
 	struct vci_btree *bt = make(units * BENCH_UNIT);
 	struct vci_btree_stats s;
-	double t_fill, t_look;
+	struct bench_count k;
+	int i;
 
-	t_fill = fill(bt, nr, units, ascending);
-	t_look = look_up(bt, nr, units, ascending, &hits);
+	row.insert_ns = fill(bt, nr, units, ascending) / nr * 1e9;
+	for (i = 0; i < BENCH_ROUNDS; i++) {
+		bench_count_begin(&k);
+		row.hits = (double)look_up(bt, nr, units, ascending) / BENCH_LOOKUPS;
+		bench_count_end(&k, &row.look_up);
+	}
 	vci_btree_get_stats(bt, &s);
-	printf("%s\t%llu\t%.1f\t%.0f\t%.0f\t%.2f\n",
-	       ascending ? "tree, ascending" : "tree, random", s.nr_extents,
-	       (double)s.bytes / s.nr_extents, t_fill / nr * 1e9,
-	       t_look / BENCH_LOOKUPS * 1e9, (double)hits / BENCH_LOOKUPS);
+	row.nr = s.nr_extents;
+	row.bytes = (double)s.bytes / s.nr_extents;
+	bench_print(&row);
 	vci_btree_destroy(bt);
 }
 
@@ -142,13 +150,61 @@ static void bench_log(u32 nr_entries, u32 blocks)
 	       (bench_now() - t) / rounds * 1e9);
 }
 
+/* ---- the table ---- */
+
+static const char *const names[BENCH_KINDS] = {
+	"tree, random", "tree, ascending", "rculfhash, random",
+};
+
+static struct bench_row smallest[BENCH_KINDS], largest[BENCH_KINDS];
+
+static void print_count(double per)
+{
+	if (per < 0)
+		printf("\t-");
+	else
+		printf("\t%.1f", per);
+}
+
+void bench_print(const struct bench_row *row)
+{
+	int i;
+
+	printf("%s\t%llu\t%.1f\t%.0f\t%.0f", names[row->kind], (u64)row->nr, row->bytes,
+	       row->insert_ns, row->look_up.ns);
+	for (i = 0; i < BENCH_COUNTERS; i++)
+		print_count(row->look_up.count[i]);
+	printf("\t%.2f\n", row->hits);
+	if (!smallest[row->kind].nr || row->nr < smallest[row->kind].nr)
+		smallest[row->kind] = *row;
+	if (row->nr > largest[row->kind].nr)
+		largest[row->kind] = *row;
+}
+
+static void print_growth(enum bench_kind kind)
+{
+	const struct bench_row *s = &smallest[kind], *l = &largest[kind];
+	int i;
+
+	if (s->nr == l->nr)
+		return;
+	printf("# %s: a lookup among %llu costs %.2f times the time of one among %llu",
+	       names[kind], (u64)l->nr, l->look_up.ns / s->look_up.ns, (u64)s->nr);
+	for (i = 0; i < BENCH_COUNTERS; i++)
+		if (s->look_up.count[i] > 0)
+			printf(", %.2f times the %s", l->look_up.count[i] / s->look_up.count[i],
+			       i == BENCH_INSTRUCTIONS ? "instructions" : "cache misses");
+	printf("\n");
+}
+
 int main(int argc, char **argv)
 {
-	static const u32 sizes[] = { 32768, 1000000, 10000000 };
+	static const u32 sizes[] = { 50000, 1000000, 50000000 };
+	enum bench_kind kind;
 	int i;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("what\textents\tbytes_per_extent\tns_insert\tns_lookup\thits\n");
+	printf("what\textents\tbytes_per_extent\tns_insert\tns_lookup\tinstructions\tcache_misses\thits\n");
 	for (i = 0; i < (argc > 1 ? argc - 1 : (int)ARRAY_SIZE(sizes)); i++) {
 		u32 nr = argc > 1 ? (u32)atoi(argv[i + 1]) : sizes[i];
 
@@ -158,6 +214,8 @@ int main(int argc, char **argv)
 		bench_tree(nr, true);
 		bench_hash(nr);
 	}
+	for (kind = 0; kind < BENCH_KINDS; kind++)
+		print_growth(kind);
 	bench_log(1, 8);
 	bench_log(1, 128);
 	bench_log(VCI_BATCH_ENTRIES_MAX, 8);

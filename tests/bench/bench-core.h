@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define BENCH_LOOKUPS	4000000u
+#define BENCH_ROUNDS	3	/* of lookups; the fastest counts */
 #define BENCH_UNIT	8u	/* blocks of an extent */
 
 static uint64_t bench_rng;
@@ -27,13 +28,44 @@ static inline uint64_t bench_random(void)
 	return bench_rng;
 }
 
+/* The processor's time, which others don't take. */
 static inline double bench_now(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return t.tv_sec + t.tv_nsec * 1e-9;
 }
+
+/* What one lookup took. */
+enum bench_counter { BENCH_INSTRUCTIONS, BENCH_CACHE_MISSES, BENCH_COUNTERS };
+
+struct bench_cost {
+	double ns;			/* 0: not measured yet */
+	double count[BENCH_COUNTERS];	/* -1: the processor doesn't count it */
+};
+
+struct bench_count {
+	double began;
+};
+
+void bench_count_begin(struct bench_count *k);
+/* After BENCH_LOOKUPS of them; @cost becomes the lower one. */
+void bench_count_end(const struct bench_count *k, struct bench_cost *cost);
+
+/* One line of the table; remembers the smallest and the largest of each kind. */
+enum bench_kind { BENCH_TREE_RANDOM, BENCH_TREE_ASCENDING, BENCH_HASH, BENCH_KINDS };
+
+struct bench_row {
+	enum bench_kind kind;
+	uint64_t nr;
+	double bytes;			/* of each */
+	double insert_ns;
+	double hits;
+	struct bench_cost look_up;
+};
+
+void bench_print(const struct bench_row *row);
 
 void bench_hash(uint32_t nr);
 

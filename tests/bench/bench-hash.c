@@ -54,22 +54,21 @@ static double fill_hash(struct cds_lfht *ht, struct hashed *all, uint32_t nr, ui
 	return bench_now() - t;
 }
 
-static double look_up_hash(struct cds_lfht *ht, uint32_t nr, uint64_t units, uint64_t *hits)
+static uint64_t look_up_hash(struct cds_lfht *ht, uint32_t nr, uint64_t units)
 {
-	double t = bench_now();
+	uint64_t hits = 0;
 	uint32_t i, at = 0;
 
-	*hits = 0;
 	for (i = 0; i < BENCH_LOOKUPS; i++, at++) {
 		if (at == nr)
 			at = 0;
 		if (!at)
 			bench_restart();
 		rcu_read_lock();
-		*hits += find_hashed(ht, bench_random() % units * BENCH_UNIT) != NULL;
+		hits += find_hashed(ht, bench_random() % units * BENCH_UNIT) != NULL;
 		rcu_read_unlock();
 	}
-	return bench_now() - t;
+	return hits;
 }
 
 /* All of its memory but the process's own goes with the process. */
@@ -78,9 +77,10 @@ void bench_hash(uint32_t nr)
 	size_t before = mallinfo2().uordblks + mallinfo2().hblkhd, bytes;
 	struct hashed *all = calloc(nr, sizeof(*all));
 	unsigned long buckets = 1024;
+	struct bench_row row = { .kind = BENCH_HASH, .nr = nr };
+	struct bench_count k;
 	struct cds_lfht *ht;
-	double t_fill, t_look;
-	uint64_t hits;
+	int i;
 
 	rcu_register_thread();
 	/* As large as it has to become: growing is not what is measured. */
@@ -89,11 +89,14 @@ void bench_hash(uint32_t nr)
 	ht = cds_lfht_new(buckets, buckets, 0, 0, NULL);
 	if (!all || !ht)
 		abort();
-	t_fill = fill_hash(ht, all, nr, 8ull * nr);
-	t_look = look_up_hash(ht, nr, 8ull * nr, &hits);
+	row.insert_ns = fill_hash(ht, all, nr, 8ull * nr) / nr * 1e9;
+	for (i = 0; i < BENCH_ROUNDS; i++) {
+		bench_count_begin(&k);
+		row.hits = (double)look_up_hash(ht, nr, 8ull * nr) / BENCH_LOOKUPS;
+		bench_count_end(&k, &row.look_up);
+	}
 	bytes = mallinfo2().uordblks + mallinfo2().hblkhd - before;
 	rcu_unregister_thread();
-	printf("rculfhash, random\t%u\t%.1f\t%.0f\t%.0f\t%.2f\n", nr,
-	       (double)bytes / nr, t_fill / nr * 1e9, t_look / BENCH_LOOKUPS * 1e9,
-	       (double)hits / BENCH_LOOKUPS);
+	row.bytes = (double)bytes / nr;
+	bench_print(&row);
 }
