@@ -6,9 +6,9 @@
 # Writes lines of "TARGET <tab> WHAT <tab> NUMBER" to $VCI_OUT/results.
 
 . "$VCI_ROOT/tests/vm/lib.sh"
+. "$VCI_ROOT/tests/bench/bench-lib.sh"
 . "$VCI_ROOT/tests/bench/peers.sh"
 
-COUNT="$VCI_ROOT/build/tests/count-io"
 SPAN=$((128 << 20))
 SYNCED=128
 DEPTH=16
@@ -18,12 +18,6 @@ if [ -n "${QUICK:-}" ]; then
 else
 	NR_4K=4000 NR_64K=2048 NR_1M=128
 fi
-
-# result TARGET WHAT NUMBER
-result() {
-	printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$VCI_OUT/results"
-	diag "$1: $2: $3"
-}
 
 field() {
 	awk -v "name=$1:" '$1 == name { print $2 * 1024 }' /proc/meminfo
@@ -122,21 +116,11 @@ synced() {
 		done
 }
 
-# Nanoseconds that the processor did not sleep so far.
-busy() {
-	echo $(($(date +%s%N) - $(awk '/idle_sleeptime|iowait_sleeptime/ { sum += $3 }
-		END { printf "%d", sum }' /proc/timer_list)))
-}
-
 activation() {
-	local name="$1" begin reads
+	local name="$1"
 
 	"${name}_down"
-	reads="$(io_count "$CACHE" read_sectors)"
-	begin="$(busy)"
-	"${name}_again" >/dev/null || return
-	result "$name" activation-ms $((($(busy) - begin) / 1000000))
-	result "$name" activation-read-kib $((($(io_count "$CACHE" read_sectors) - reads) / 2))
+	activated "$name" activation "${name}_again"
 }
 
 flushed() {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Makes of the guest's numbers one JSON file, one HTML page, and a table on stdout.
 
-Usage: report.py GUEST-OUTPUT DIRECTORY VERSION
+Usage: report.py RESULTS KERNEL DIRECTORY VERSION
 """
 
 import html
@@ -18,6 +18,7 @@ COLUMNS = [
     ("seqwrite-64k-new", "seq write 64k, new"),
     ("seqwrite-64k", "seq write 64k"),
     ("seqread-1m", "seq read 1M"),
+    ("randread-4k-million", "rand read 4k, a million extents"),
 ]
 RAW = {"randwrite-4k-new": "randwrite-4k", "seqwrite-64k-new": "seqwrite-64k"}
 SYNCED = [
@@ -35,6 +36,25 @@ OTHERS = [
     ("activation-read-kib", "activation reads of the cache device, KiB"),
     ("zipf-iops-first", "zipf reads, first time, IOPS"),
     ("zipf-iops-again", "zipf reads, again, IOPS"),
+]
+LARGE = [
+    ("activation-64g-ms", "64 GiB, closed: activation, ms"),
+    ("activation-64g-read-kib", "reads, KiB"),
+    ("activation-crash-log-kib", "after a crash: log, KiB"),
+    ("activation-crash-ms", "activation, ms"),
+    ("activation-crash-read-kib", "reads, KiB"),
+    ("removal-64g-ms", "removal, ms of work"),
+]
+HOT_SET = [(f"{name}-{i}", f"{label} {i + 1}")
+           for name, label in (("zipf", "hits,"), ("moved", "moved,")) for i in range(4)]
+TRACE = [(f"{kind}-{what}", f"{kind}: {label}")
+         for kind in ("hdd", "net")
+         for what, label in (("ms", "ms"), ("hits", "read hits"), ("read-kib", "read, KiB"),
+                             ("write-kib", "written, KiB"))]
+SCALING = [
+    ("1", "1 reader, IOPS"),
+    ("2", "2"),
+    ("4", "4"),
 ]
 AMPLIFICATION = [
     ("fill-1-gib", "fills, 1 GiB"),
@@ -58,7 +78,7 @@ def instructions(results):
     raw = results["raw"]
     rows = {}
     for target, numbers in results.items():
-        if target == "raw":
+        if target == "raw" or not any(what in numbers for what, _ in COLUMNS):
             continue
         rows[target] = [
             None if numbers.get(what) is None
@@ -68,13 +88,12 @@ def instructions(results):
     return rows
 
 
-def pick(results, wanted, prefix=""):
+def pick(results, wanted, prefix="", suffix=""):
     """Rows of numbers as they are."""
-    return {
-        target: [numbers.get(prefix + what) for what, _ in wanted]
-        for target, numbers in results.items()
-        if any(numbers.get(prefix + what) is not None for what, _ in wanted)
-    }
+    rows = {target: [numbers.get(prefix + what + suffix) for what, _ in wanted]
+            for target, numbers in results.items()}
+    return {target: row for target, row in rows.items()
+            if any(number is not None for number in row)}
 
 
 def shown(number):
@@ -82,7 +101,7 @@ def shown(number):
         return "-"
     if number == int(number):
         return f"{int(number):,}"
-    return f"{number:,.2f}"
+    return f"{number:,.2f}" if number > 10 else f"{number:.3f}"
 
 
 def text_table(title, names, rows):
@@ -148,7 +167,7 @@ def page(about, sections):
     body = "".join(
         f"<h2>{html.escape(title)}</h2>"
         + html_table([name for _, name in wanted], rows) + plots(wanted, rows)
-        for title, wanted, rows in sections
+        for title, wanted, rows in sections if rows
     )
     return (
         '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>dm-vci</title>'
@@ -158,11 +177,10 @@ def page(about, sections):
 
 
 def main():
-    if len(sys.argv) != 4:
+    if len(sys.argv) != 5:
         sys.exit(__doc__)
-    guest, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-    kernel = (guest / "kernel").read_text().strip()
-    results = read_results(guest / "results")
+    kernel, out, version = sys.argv[2], pathlib.Path(sys.argv[3]), sys.argv[4]
+    results = read_results(pathlib.Path(sys.argv[1]))
     sections = [
         ("Instructions added to an I/O of a RAM disk", COLUMNS, instructions(results)),
         ("I/Os for each synced 4 KiB write of a new block", SYNCED,
@@ -173,14 +191,23 @@ def main():
          pick(results, OTHERS)),
         ("Bytes written to a full cache for each of new data, by random 4 KiB (in userspace)",
          AMPLIFICATION, pick(results, AMPLIFICATION, "amplification-")),
+        ("Large caches, full of 4 KiB extents", LARGE, pick(results, LARGE)),
+        ("Share of zipf reads without a read of the backing device, each 50,000, cold",
+         HOT_SET, pick(results, HOT_SET, suffix="-hits")),
+        ("A trace, cold, on a disk and on a network volume", TRACE,
+         pick(results, TRACE, "trace-")),
+        ("Readers of what is cached, each on a processor of its own; wall clock, compare "
+         "within a row", SCALING, pick(results, SCALING, "readers-")),
     ]
-    about = (f"Kernel {kernel}, dm-vci {sys.argv[3]}; one processor under -icount: "
+    about = (f"Kernel {kernel}, dm-vci {version}; one processor under -icount: "
              "exact counts, and times of the guest's own clock.")
     (out / "results.json").write_text(json.dumps(
-        {"kernel": kernel, "version": sys.argv[3], "results": results}, indent=1) + "\n")
+        {"kernel": kernel, "version": version, "results": results}, indent=1) + "\n")
     (out / "results.html").write_text(page(about, sections))
     print(about)
     for title, wanted, rows in sections:
+        if not rows:
+            continue
         print("\n" + text_table(title, [name for _, name in wanted], rows))
     print(f"\n{out / 'results.json'}\n{out / 'results.html'}")
 
