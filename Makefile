@@ -289,7 +289,7 @@ help:
 # make mutants         breaks orderings; the crash simulator must notice each
 # make lint            style, layers, static analysis; about a minute
 # make bench           dm-vci beside its peers in a VM, and large caches; about 50
-#                        minutes, QUICK=1 in under five
+#                        minutes, QUICK=1 in under five; TRACE=FILE replays a trace, too
 # make bench-core      speed and memory of the tree alone, in userspace; five minutes
 #                        SIZES="50000 50000000"  numbers of extents
 #
