@@ -208,7 +208,7 @@ def main():
     for title, wanted, rows in sections:
         if not rows:
             continue
-        print("\n" + text_table(title, [name for _, name in wanted], rows))
+        print(f"\n{title}\n" + text_table("", [name for _, name in wanted], rows))
     print(f"\n{out / 'results.json'}\n{out / 'results.html'}")
 
 
