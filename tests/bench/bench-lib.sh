@@ -3,6 +3,7 @@
 #
 # What the measurements in the guest share.  Source it after tests/vm/lib.sh.
 
+# shellcheck disable=SC2034 # for who sources this
 COUNT="$VCI_ROOT/build/tests/count-io"
 
 # result TARGET WHAT NUMBER
