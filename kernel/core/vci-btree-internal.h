@@ -350,10 +350,12 @@ struct vci_path {
 	struct vci_absent absent;	/* after -EAGAIN */
 };
 
+/* vci-btree-add.c */
+bool vci_bt_add(struct vci_btree *bt, const struct vci_extent *e, bool over);
+
 /* vci-btree-node.c */
 int vci_bt_descend(struct vci_btree *bt, u64 off, struct vci_path *path) __must_check;
 int vci_bt_find_absent(struct vci_btree *bt, u64 off, struct vci_absent *a) __must_check;
-bool vci_bt_add(struct vci_btree *bt, const struct vci_extent *e, bool over);
 void vci_bt_touch(struct vci_btree *bt, struct vci_node *node);
 void vci_bt_set_window(struct vci_btree *bt, u32 window, u64 slot, unsigned int height);
 void vci_bt_end(struct vci_btree *bt);
