@@ -10,6 +10,12 @@
  *
  * Prints one number: instructions per I/O, the lowest of three rounds (a
  * background task may land in one).
+ *
+ *	count-io DEVICE keep-busy
+ *
+ * Reads 4 KiB of it five times a second, until it is gone.  That takes hardly any
+ * instructions: a loop in a shell would start millions of them each time, and at the
+ * worst of times: while others wait for the host, the clock leaps to its next round.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,10 +24,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #define ROUNDS 3
+#define HUGE_PAGE (2ul << 20)
+#define BUSY_US 200000
 
 struct job {
 	int fd;
@@ -107,6 +116,37 @@ static uint64_t measure(const struct job *j, uint64_t *state)
 	return after - before - (slept() - asleep);
 }
 
+/*
+ * Contiguous in memory: the block layer's work depends on how many pieces a buffer has,
+ * which would be chance.
+ */
+static char *buffer_alloc(size_t bytes)
+{
+	size_t size = (bytes + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+	void *buffer;
+
+	if (posix_memalign(&buffer, HUGE_PAGE, size))
+		return NULL;
+	madvise(buffer, size, MADV_HUGEPAGE);
+	memset(buffer, 0x5a, size);
+	return buffer;
+}
+
+/* Opened anew each time: it may be removed meanwhile. */
+static int keep_busy(const char *device)
+{
+	char *buffer = buffer_alloc(4096);
+	int fd;
+
+	while (buffer && (fd = open(device, O_RDONLY | O_DIRECT)) >= 0) {
+		if (pread(fd, buffer, 4096, 0) < 0)
+			perror(device);
+		close(fd);
+		usleep(BUSY_US);
+	}
+	return buffer ? 0 : 1;
+}
+
 static int parse(int argc, char **argv, struct job *j)
 {
 	if (argc < 6)
@@ -121,10 +161,8 @@ static int parse(int argc, char **argv, struct job *j)
 		return -1;
 	}
 	j->span = argc > 6 ? strtoull(argv[6], NULL, 0) : (uint64_t)lseek(j->fd, 0, SEEK_END);
-	if (posix_memalign((void **)&j->buffer, 4096, j->bytes))
-		return -1;
-	memset(j->buffer, 0x5a, j->bytes);
-	return 0;
+	j->buffer = buffer_alloc(j->bytes);
+	return j->buffer ? 0 : -1;
 }
 
 int main(int argc, char **argv)
@@ -133,8 +171,11 @@ int main(int argc, char **argv)
 	struct job j;
 	int i;
 
+	if (argc == 3 && !strcmp(argv[2], "keep-busy"))
+		return keep_busy(argv[1]);
 	if (parse(argc, argv, &j)) {
-		fprintf(stderr, "usage: count-io DEVICE read|write random|seq BYTES NR [SPAN]\n");
+		fprintf(stderr, "usage: count-io DEVICE read|write random|seq BYTES NR [SPAN]\n"
+				"       count-io DEVICE keep-busy\n");
 		return 2;
 	}
 	run(&j, j.nr / 10 + 1, &state);

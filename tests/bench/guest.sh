@@ -14,9 +14,9 @@ SYNCED=128
 DEPTH=16
 
 if [ -n "${QUICK:-}" ]; then
-	NR_4K=500 NR_64K=200 NR_1M=20
+	NR_4K=2000 NR_64K=1000 NR_64K_NEW=200 NR_1M=20 NR_MISSES=1000
 else
-	NR_4K=4000 NR_64K=2048 NR_1M=128
+	NR_4K=4000 NR_64K=2048 NR_64K_NEW=2048 NR_1M=128 NR_MISSES=8000
 fi
 
 field() {
@@ -75,7 +75,8 @@ instructions() {
 	[ "$name" != vci ] ||
 		result vci extents "$(dmsetup message bench 0 stats | tr ' ' '\n' |
 			sed -n 's/^extents=//p')"
-	[ "$name" != vci ] || count "$name" seqwrite-64k-new "$device" write seq 65536 "$NR_64K"
+	[ "$name" != vci ] ||
+		count "$name" seqwrite-64k-new "$device" write seq 65536 "$NR_64K_NEW"
 	fill_with "$device" write 64k
 	! declare -F "${name}_settle" >/dev/null || "${name}_settle"
 	count_large "$name" "$device"
@@ -138,7 +139,7 @@ flushed() {
 iops() {
 	fio --name=miss --minimal --direct=1 --ioengine=libaio --rw=randread --bs=4k \
 		--filename="$1" --iodepth="$DEPTH" --size=128M --random_distribution=zipf:1.1 \
-		--norandommap --number_ios="$((NR_4K * 2))" --randrepeat=1 |
+		--norandommap --number_ios="$NR_MISSES" --randrepeat=1 |
 		awk -F';' 'NF > 49 { print int($8) }'
 }
 

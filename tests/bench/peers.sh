@@ -37,10 +37,7 @@ linear_down() { bench_gone; }
 vci_up() {
 	vci-format --force -q --backing "$BACKING" "$CACHE" >/dev/null &&
 		vci_again || return
-	while [ -e /dev/mapper/bench ]; do
-		dd if=/dev/mapper/bench of=/dev/null bs=4k count=1 iflag=direct 2>/dev/null
-		sleep 0.2
-	done >/dev/null &
+	"$COUNT" /dev/mapper/bench keep-busy >/dev/null 2>&1 &
 }
 # A checkpoint: what it covers is overwritten in place.
 vci_settle() {
