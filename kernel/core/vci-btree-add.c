@@ -31,22 +31,29 @@ static bool is_open(const struct vci_btree *bt, const struct vci_node *n)
 	return n->dirty && n->epoch == bt->epoch && n->nr;
 }
 
-/* Would @i and what lies behind it at once become one extent? */
-static bool continues(const struct vci_leaf *leaf, unsigned int i, u32 key, u64 addr)
+/* One extent with what lies behind it at once?  Flags aren't looked at. */
+static bool joins(const struct vci_btree *bt, u32 key, u64 addr, u32 blocks, u32 next_key,
+		  u64 next_addr, u32 next_blocks)
 {
-	const struct vci_val *v = &leaf->val[i];
-
-	return leaf->key[i] + v->blocks == key && vci_val_addr(v) + v->blocks == addr;
+	return key + blocks == next_key && addr + blocks == next_addr &&
+	       blocks + next_blocks <= VCI_MERGE_BLOCKS_MAX &&
+	       vci_bt_may_join(bt, next_addr);
 }
 
-static bool merges(const struct vci_leaf *leaf, unsigned int before, unsigned int behind,
-		   u32 key, const struct vci_extent *e)
+/* @before may be -1, @behind the end. */
+static bool merges(const struct vci_btree *bt, const struct vci_leaf *leaf,
+		   unsigned int before, unsigned int behind, u32 key,
+		   const struct vci_extent *e)
 {
-	/* @before may be -1, @behind the end. */
-	if (before < leaf->n.nr && continues(leaf, before, key, e->addr))
+	if (e->blocks >= VCI_MERGE_BLOCKS_MAX)
+		return false;
+	if (before < leaf->n.nr &&
+	    joins(bt, leaf->key[before], vci_val_addr(&leaf->val[before]),
+		  leaf->val[before].blocks, key, e->addr, e->blocks))
 		return true;
-	return behind < leaf->n.nr && leaf->key[behind] == key + e->blocks &&
-	       vci_val_addr(&leaf->val[behind]) == e->addr + e->blocks;
+	return behind < leaf->n.nr &&
+	       joins(bt, key, e->addr, e->blocks, leaf->key[behind],
+		     vci_val_addr(&leaf->val[behind]), leaf->val[behind].blocks);
 }
 
 static void exchange(struct vci_btree *bt, struct vci_leaf *leaf, unsigned int i,
@@ -105,7 +112,7 @@ bool vci_bt_add(struct vci_btree *bt, const struct vci_extent *e, bool over)
 		return false;
 	i = vci_leaf_index(leaf, key);
 	if (over && leaf->key[i] == key && leaf->val[i].blocks == blocks) {
-		if (merges(leaf, i - 1, i + 1, key, e))
+		if (merges(bt, leaf, i - 1, i + 1, key, e))
 			return false;
 		exchange(bt, leaf, i, e);
 	} else {
@@ -115,7 +122,7 @@ bool vci_bt_add(struct vci_btree *bt, const struct vci_extent *e, bool over)
 			i++;
 		}
 		if (leaf->n.nr >= bt->leaf_max || leaf->key[i] < key + blocks ||
-		    merges(leaf, i - 1, i, key, e))
+		    merges(bt, leaf, i - 1, i, key, e))
 			return false;
 		put(bt, leaf, i, key, e);
 	}

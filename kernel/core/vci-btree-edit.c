@@ -99,6 +99,7 @@ static void emit_item(struct vci_btree *bt, u32 key, struct vci_val v, bool set)
 		last--;
 		if (last->key + last->val.blocks == key &&
 		    vci_val_addr(&last->val) + last->val.blocks == vci_val_addr(&v) &&
+		    vci_bt_may_join(bt, vci_val_addr(&v)) &&
 		    vci_val_flags(&last->val) == vci_val_flags(&v) &&
 		    last->val.heat == v.heat &&
 		    last->val.blocks + v.blocks <= most) {

@@ -146,6 +146,7 @@ struct vci_btree {
 	void *ctx;
 	struct vci_node *touched;
 	struct vci_spare spare[2];
+	u64 segment_mask;	/* blocks of a segment, less 1 */
 	unsigned int leaf_max;	/* smaller in tests */
 	unsigned int inner_max;
 
@@ -306,6 +307,12 @@ static __always_inline unsigned long vci_inner_index(const struct vci_inner *inn
 }
 
 static_assert(VCI_INTERNAL_MAX - 1 >= 128 && VCI_INTERNAL_MAX - 1 < 255);
+
+/* May what lies at @addr be one extent with what lies before it?  Not in two segments. */
+static inline bool vci_bt_may_join(const struct vci_btree *bt, u64 addr)
+{
+	return (addr - bt->bounds.data_addr) & bt->segment_mask;
+}
 
 /* A node joins those that the next checkpoint writes, or leaves them. */
 static inline void vci_bt_count_dirty(struct vci_btree *bt, const struct vci_node *node, int by)

@@ -23,6 +23,7 @@ static void init_bounds(struct vci_btree *bt, const struct vci_header *h)
 	bt->bounds.nodes_blocks = h->nodes.blocks;
 	bt->bounds.data_addr = h->segments;
 	bt->bounds.data_blocks = (u64)h->nr_segments * h->segment_blocks;
+	bt->segment_mask = h->segment_blocks - 1ull;
 }
 
 static int init_tables(struct vci_btree *bt, const struct vci_header *h)
