@@ -155,6 +155,7 @@ static int open_image(struct vci_target *t, struct vci_cache **cache)
 		.backing_blocks = t->ti->len,
 		.force = t->force,
 		.ordered = t->ordered,
+		.direct = !bdev_write_cache(t->cache_dev->bdev),
 		.mem_limit = vci_mem_limit_core(t->mem_limit),
 		.ops = &cache_ops,
 		.ctx = t,

@@ -326,10 +326,34 @@ static int flush_backing(struct vci_target *t, struct bio *bio)
 	return vci_remap_backing(t, bio);
 }
 
+/* What has landed must be named first. */
 static int map_flush(struct vci_target *t, struct bio *bio)
 {
-	return dm_bio_get_target_bio_nr(bio) == VCI_FLUSH_CACHE ? flush_cache(t, bio) :
-								  flush_backing(t, bio);
+	if (dm_bio_get_target_bio_nr(bio) != VCI_FLUSH_CACHE)
+		return flush_backing(t, bio);
+	if (!vci_direct_flush(t->cache))
+		return flush_cache(t, bio);
+	vci_stream_add(&t->stream, bio);
+	return DM_MAPIO_SUBMITTED;
+}
+
+static void flush_named_work(struct work_struct *work)
+{
+	struct bio *bio = vci_bio_of_work(work);
+
+	vci_submit(bio, flush_cache(vci_bio(bio)->t, bio));
+}
+
+/**
+ * vci_flush_named() - what had landed before a FLUSH is named
+ * @bio: the FLUSH, for the cache device, from the stream
+ *
+ * Any context.
+ */
+void vci_flush_named(struct bio *bio)
+{
+	vci_bio(bio)->kind = VCI_BIO_PLAIN;
+	vci_defer(bio, flush_named_work);
 }
 
 static void flush_cache_end(struct vci_target *t, struct vci_bio *b, blk_status_t error)
@@ -408,8 +432,8 @@ static __always_inline bool map_read_hit(struct vci_target *t, struct bio *bio,
 /*
  * What is dirty, has been for a checkpoint, and isn't being written back, is overwritten
  * where it lies; a long run goes past the log, but not if write-back is in order, where
- * nothing may overtake the log; all else goes into it.  A cache that has failed hits
- * nothing.
+ * nothing may overtake the log; all else goes to a new place, or into the log.  A cache
+ * that has failed hits nothing.
  */
 static noinline int map_write_back(struct vci_target *t, struct bio *bio,
 				   struct vci_bio *b)
@@ -439,6 +463,8 @@ static noinline int map_write_back(struct vci_target *t, struct bio *bio,
 	b->t = t;
 	if (vci_is_long(&t->writes, bio) && !t->ordered)
 		return vci_map_long_write(t, bio);
+	if (vci_map_direct(t, bio, b))
+		return DM_MAPIO_REMAPPED;
 	vci_stream_add(&t->stream, bio);
 	return DM_MAPIO_SUBMITTED;
 }
@@ -564,9 +590,12 @@ int vci_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	struct vci_target *t = ti->private;
 	struct vci_bio *b = vci_bio(bio);
 
-	if (unlikely(b->kind != VCI_BIO_HIT))
-		return b->kind == VCI_BIO_PLACE ? place_end(t, bio, b, error) :
-						  end_other(t, b, *error);
+	if (unlikely(b->kind != VCI_BIO_HIT)) {
+		if (b->kind == VCI_BIO_PLACE)
+			return place_end(t, bio, b, error);
+		return b->kind == VCI_BIO_DIRECT ? vci_direct_ended(t, bio, b, *error) :
+						   end_other(t, b, *error);
+	}
 	vci_guard_leave(b->guard);
 	if (likely(!*error))
 		return DM_ENDIO_DONE;

@@ -26,13 +26,9 @@
 /* How often in a row maintenance makes no room before the log says so. */
 #define VCI_ROOM_TRIES		100u
 
-/* Less than this is copied: that costs less than an I/O more. */
-#define VCI_APART_SECTORS	VCI_ENTRY_BLOCKS_MAX
-
 enum vci_stream_step {
 	STEP_KICK,
 	STEP_BEGIN,		/* in the gate, the batch waits for its place */
-	STEP_HEADER,		/* in the gate, data was written apart */
 	STEP_END,		/* in the gate, the batch was written */
 };
 
@@ -69,7 +65,7 @@ static bool is_worth_it(const struct vci_fill *f, const struct vci_bio *b)
 	return !f->nr || blocks <= vci_fill_left(f) || blocks > f->room - VCI_UNIT_BLOCKS;
 }
 
-/* True if all that was left of the bio is in the batch now. */
+/* True if all that was left of the bio, which may be nothing, is in the batch now. */
 static bool put_bio(struct vci_fill *f, struct bio *bio)
 {
 	const struct vci_ticket none = { 0 };
@@ -85,68 +81,19 @@ static bool put_bio(struct vci_fill *f, struct bio *bio)
 		vci_copy_from_bio(vci_fill_data(f, i), bio, &b->iter,
 				  f->e[i].blocks * VCI_BLOCK_SIZE);
 		vci_fill_commit(f, i, true);
-		if (bio->bi_opf & REQ_FUA)
-			f->fua = true;
 	}
 	return true;
 }
 
-static bool goes_apart(const struct vci_stream *s, struct bio *bio)
+/* In parts, if it doesn't fit: each is as durable as the whole must be. */
+static bool put(struct vci_fill *f, struct bio *bio)
 {
-	unsigned int sectors = bvec_iter_sectors(vci_bio(bio)->iter);
+	u32 before = f->nr;
+	bool all = put_bio(f, bio);
 
-	return s->apart && sectors >= VCI_APART_SECTORS && !(sectors % VCI_UNIT_BLOCKS);
-}
-
-/* To the end there is no need to look at each page. */
-static void advance(struct bio *bio, struct bvec_iter *iter, unsigned int bytes)
-{
-	if (bytes == iter->bi_size)
-		iter->bi_size = 0;
-	else
-		bio_advance_iter(bio, iter, bytes);
-}
-
-/* As put_bio(), but nothing is copied. */
-static bool put_apart(struct vci_stream *s, struct bio *bio)
-{
-	const struct vci_ticket none = { 0 };
-	struct vci_bio *b = vci_bio(bio);
-	struct vci_fill *f = s->fill;
-	struct vci_apart *a = &s->apart[s->nr_apart];
-	struct bvec_iter begin = b->iter;
-	int i;
-
-	if (s->nr_apart == VCI_APART_BIOS || !is_worth_it(f, b))
-		return false;
-	a->block = VCI_UNIT_BLOCKS + f->used;
-	while (b->iter.bi_size) {
-		i = vci_fill_reserve(f, vci_bio_off(b), bvec_iter_sectors(b->iter), &none);
-		if (i < 0)
-			break;
-		vci_fill_commit(f, i, true);
-		advance(bio, &b->iter, f->e[i].blocks * VCI_BLOCK_SIZE);
-		if (bio->bi_opf & REQ_FUA)
-			f->fua = true;
-	}
-	begin.bi_size -= b->iter.bi_size;
-	if (!begin.bi_size)
-		return false;
-	a->user = bio;
-	a->iter = begin;
-	s->nr_apart++;
-	return !b->iter.bi_size;
-}
-
-static bool put(struct vci_stream *s, struct bio *bio)
-{
-	struct vci_fill *f = s->fill;
-
-	if (!f->nr)
-		f->apart = goes_apart(s, bio);
-	else if (f->apart != goes_apart(s, bio))
-		return false;
-	return f->apart ? put_apart(s, bio) : put_bio(f, bio);
+	if (bio->bi_opf & REQ_FUA && (all || f->nr != before))
+		f->fua = true;
+	return all;
 }
 
 static void fill_batch(struct vci_stream *s)
@@ -157,11 +104,10 @@ static void fill_batch(struct vci_stream *s)
 	vci_fill_init(f, f->buffer, s->buffer_blocks, vci_cache_batch_align(s->cache));
 	f->write = true;
 	f->fua = false;
-	s->nr_apart = 0;
 	take_pending(s);
-	while ((bio = bio_list_peek(&s->taken)) && put(s, bio))
+	while ((bio = bio_list_peek(&s->taken)) && put(s->fill, bio))
 		bio_list_add(&s->batch, bio_list_pop(&s->taken));
-	s->filled = f->nr;
+	s->filled = f->nr || s->batch.head || vci_direct_due(s->cache);
 }
 
 /* ---- the end of a batch: in the gate ---- */
@@ -172,7 +118,10 @@ static void end_bios(struct bio_list *bios, blk_status_t status)
 
 	while ((bio = bio_list_pop(bios))) {
 		bio->bi_status = status;
-		bio_endio(bio);
+		if (!status && bio->bi_opf & REQ_PREFLUSH)
+			vci_flush_named(bio);
+		else
+			bio_endio(bio);
 	}
 }
 
@@ -205,8 +154,12 @@ static void drop_batch(struct vci_stream *s, int error)
 	if (error == -ENOSPC || vci_cache_is_stuck(s->cache)) {
 		end_bios(&s->batch, BLK_STS_IOERR);
 	} else {
-		while ((bio = bio_list_pop(&s->batch)))
-			vci_write_past_log(bio);
+		while ((bio = bio_list_pop(&s->batch))) {
+			if (bio->bi_opf & REQ_PREFLUSH)
+				vci_flush_named(bio);
+			else
+				vci_write_past_log(bio);
+		}
 	}
 	leave(s);
 }
@@ -273,8 +226,7 @@ static blk_opf_t batch_opf(const struct vci_append *a)
 static void submit_batch(struct vci_stream *s)
 {
 	struct bio *bio = &s->bio;
-	u32 blocks = s->nr_apart ? s->append.info.header_blocks : s->append.blocks;
-	unsigned int bytes = blocks * VCI_BLOCK_SIZE;
+	unsigned int bytes = s->append.blocks * VCI_BLOCK_SIZE;
 	unsigned int skip = s->append.skip * VCI_BLOCK_SIZE;
 
 	bio_init(bio, s->bdev, s->vecs, s->nr_vecs, batch_opf(&s->append));
@@ -288,64 +240,10 @@ static void submit_batch(struct vci_stream *s)
 	submit_bio_noacct(bio);
 }
 
-/* Behind its data, which is durable: nobody finds a header without it. */
-static void submit_header(struct vci_stream *s)
-{
-	if (READ_ONCE(s->error))
-		end_batch(s, true);
-	else
-		submit_batch(s);
-}
-
 /* S4: in a task that is submitting, and holds nothing that forbids to sleep. */
 static bool may_submit(void)
 {
 	return preemptible() && !rcu_preempt_depth() && current->bio_list;
-}
-
-static void apart_endio(struct bio *bio)
-{
-	struct vci_stream *s = bio->bi_private;
-
-	if (bio->bi_status)
-		WRITE_ONCE(s->error, blk_status_to_errno(bio->bi_status));
-	bio_uninit(bio);
-	if (!atomic_dec_and_test(&s->apart_left))
-		return;
-	if (may_submit() && !READ_ONCE(s->error))
-		submit_batch(s);
-	else
-		hand_over(s, STEP_HEADER);
-}
-
-/*
- * From users' pages, which may change meanwhile: whatever arrives is what they wrote.
- * FUA costs nothing where there is no volatile cache, and should there be one now, keeps
- * the order.
- */
-static bool submit_apart(struct vci_stream *s)
-{
-	unsigned int i, nr = s->nr_apart;
-
-	s->error = 0;
-	atomic_set(&s->apart_left, nr + 1);
-	for (i = 0; i < nr; i++) {
-		struct vci_apart *a = &s->apart[i];
-		struct bio *bio = &a->bio;
-
-		if (bio_init_clone(s->bdev, bio, a->user, GFP_NOIO)) {
-			WRITE_ONCE(s->error, -ENOMEM);
-			atomic_dec(&s->apart_left);
-			continue;
-		}
-		bio->bi_opf = REQ_OP_WRITE | REQ_SYNC | REQ_IDLE | REQ_FUA;
-		bio->bi_iter = a->iter;
-		bio->bi_iter.bi_sector = s->append.addr + a->block - s->append.skip;
-		bio->bi_end_io = apart_endio;
-		bio->bi_private = s;
-		submit_bio_noacct(bio);
-	}
-	return atomic_dec_and_test(&s->apart_left);
 }
 
 static int begin_sleeping(struct vci_stream *s)
@@ -389,11 +287,11 @@ static void begin_batch(struct vci_stream *s, bool may_sleep)
 	}
 	if (r == -EAGAIN)
 		r = begin_sleeping(s);
-	if (!r && s->nr_apart) {
-		if (submit_apart(s))
-			submit_header(s);
-	} else if (!r) {
+	if (!r) {
 		submit_batch(s);
+	} else if (r == -ENODATA) {
+		end_bios(&s->batch, BLK_STS_OK);
+		leave(s);
 	} else if (r == -ENOSPC && !s->give_up) {
 		wait_for_room(s);
 	} else {
@@ -401,9 +299,40 @@ static void begin_batch(struct vci_stream *s, bool may_sleep)
 	}
 }
 
-/* If there is anything to write and nobody in the gate, writes it. */
+/*
+ * What is on the device lands, if it can now.  One that can't, for the gate, waits for who
+ * leaves that, and looks whether he was faster; for other reasons, for the worker.
+ */
+static void land(struct vci_stream *s, bool may_sleep)
+{
+	struct bio_list todo, left;
+	struct bio *bio;
+
+	if (likely(!READ_ONCE(s->landing.head)))
+		return;
+	bio_list_init(&left);
+	spin_lock_irq(&s->land_lock);
+	todo = s->landing;
+	bio_list_init(&s->landing);
+	spin_unlock_irq(&s->land_lock);
+	while ((bio = bio_list_pop(&todo)))
+		if (!vci_land(target_of(s), bio, may_sleep))
+			bio_list_add(&left, bio);
+	if (bio_list_empty(&left))
+		return;
+	spin_lock_irq(&s->land_lock);
+	bio_list_merge(&s->landing, &left);
+	spin_unlock_irq(&s->land_lock);
+	/* Pairs with vci_stream_log_free(). */
+	smp_mb();
+	if (!may_sleep || !vci_append_busy(s->cache))
+		queue_work(s->wq, &s->work);
+}
+
+/* What can land does; then, if there is anything to write and nobody in the gate, writes it. */
 static void kick(struct vci_stream *s, bool may_sleep)
 {
+	land(s, may_sleep);
 	/* Pairs with vci_stream_room(): give_up is known. */
 	if (smp_load_acquire(&s->full) || !vci_append_enter(s->cache))
 		return;
@@ -423,9 +352,6 @@ static void stream_work(struct work_struct *work)
 	switch (xchg(&s->step, STEP_KICK)) {
 	case STEP_BEGIN:
 		begin_batch(s, true);
-		break;
-	case STEP_HEADER:
-		submit_header(s);
 		break;
 	case STEP_END:
 		end_batch(s, true);
@@ -448,6 +374,19 @@ static void stream_work(struct work_struct *work)
  */
 void vci_stream_add(struct vci_stream *s, struct bio *bio)
 {
+	vci_stream_queue(s, bio);
+	kick(s, false);
+}
+
+/**
+ * vci_stream_queue() - as vci_stream_add(), but the caller sees to it that it is written
+ * @s: attached stream
+ * @bio: as there; without data, it is completed when what has landed is named
+ *
+ * Task context, no sleep.
+ */
+void vci_stream_queue(struct vci_stream *s, struct bio *bio)
+{
 	struct vci_bio *b = vci_bio(bio);
 
 	b->kind = VCI_BIO_LOG;
@@ -455,7 +394,40 @@ void vci_stream_add(struct vci_stream *s, struct bio *bio)
 	spin_lock(&s->lock);
 	bio_list_add(&s->pending, bio);
 	spin_unlock(&s->lock);
-	kick(s, false);
+}
+
+/**
+ * vci_stream_landed() - direct writes have landed, and are to be named
+ * @s: attached stream
+ * @bio: who waits for that, or NULL
+ *
+ * Task context, no sleep; in a completion (S4).
+ */
+void vci_stream_landed(struct vci_stream *s, struct bio *bio)
+{
+	if (bio)
+		vci_stream_queue(s, bio);
+	if (may_submit())
+		kick(s, false);
+	else
+		queue_work(s->wq, &s->work);
+}
+
+/**
+ * vci_stream_land_later() - a direct write is on the device, or failed
+ * @s: attached stream
+ * @bio: it
+ *
+ * Any context.
+ */
+void vci_stream_land_later(struct vci_stream *s, struct bio *bio)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&s->land_lock, flags);
+	bio_list_add(&s->landing, bio);
+	spin_unlock_irqrestore(&s->land_lock, flags);
+	queue_work(s->wq, &s->work);
 }
 
 /**
@@ -488,7 +460,7 @@ void vci_stream_wait_log(struct vci_stream *s)
 static bool has_work(const struct vci_stream *s)
 {
 	return READ_ONCE(s->filled) || READ_ONCE(s->pending.head) ||
-	       READ_ONCE(s->taken.head);
+	       READ_ONCE(s->taken.head) || vci_direct_due(s->cache);
 }
 
 /**
@@ -499,9 +471,13 @@ static bool has_work(const struct vci_stream *s)
  */
 void vci_stream_log_free(struct vci_stream *s)
 {
-	if (wq_has_sleeper(&s->free))
+	bool sleeper = wq_has_sleeper(&s->free);
+
+	/* A full barrier, which pairs with land(), too. */
+	if (sleeper)
 		wake_up(&s->free);
-	else if (!READ_ONCE(s->full) && has_work(s))
+	if (READ_ONCE(s->landing.head) ||
+	    (!sleeper && !READ_ONCE(s->full) && has_work(s)))
 		queue_work(s->wq, &s->work);
 }
 
@@ -519,6 +495,8 @@ int vci_stream_init(struct vci_stream *s)
 	bio_list_init(&s->pending);
 	bio_list_init(&s->taken);
 	bio_list_init(&s->batch);
+	bio_list_init(&s->landing);
+	spin_lock_init(&s->land_lock);
 	init_waitqueue_head(&s->free);
 	INIT_WORK(&s->work, stream_work);
 	s->wq = alloc_workqueue("vci_stream", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
@@ -558,15 +536,6 @@ static int make_vecs(struct vci_stream *s, u8 *buffer, unsigned int bytes)
 	return 0;
 }
 
-/* In order, data is compared with its checksum when it is written back. */
-static int make_apart(struct vci_stream *s)
-{
-	if (bdev_write_cache(s->bdev) || target_of(s)->ordered)
-		return 0;
-	s->apart = kcalloc(VCI_APART_BIOS, sizeof(*s->apart), GFP_NOIO);
-	return s->apart ? 0 : -ENOMEM;
-}
-
 /**
  * vci_stream_attach() - allocate the batch buffer for a cache
  * @s: stream without a cache
@@ -584,14 +553,12 @@ int vci_stream_attach(struct vci_stream *s, struct vci_cache *cache,
 	s->bdev = bdev;
 	s->full = false;
 	s->give_up = false;
-	s->nr_apart = 0;
 	s->buffer_blocks = vci_cache_batch_blocks(cache);
 	bytes = s->buffer_blocks * VCI_BLOCK_SIZE;
 	s->fill = kvzalloc(sizeof(*s->fill), GFP_NOIO);
 	if (s->fill)
 		s->fill->buffer = kvmalloc(bytes, GFP_NOIO);
-	if (!s->fill || !s->fill->buffer || make_vecs(s, s->fill->buffer, bytes) ||
-	    make_apart(s)) {
+	if (!s->fill || !s->fill->buffer || make_vecs(s, s->fill->buffer, bytes)) {
 		vci_stream_detach(s);
 		return -ENOMEM;
 	}
@@ -610,8 +577,6 @@ void vci_stream_detach(struct vci_stream *s)
 		kvfree(s->fill->buffer);
 	kvfree(s->fill);
 	kfree(s->vecs);
-	kfree(s->apart);
-	s->apart = NULL;
 	s->fill = NULL;
 	s->vecs = NULL;
 	s->cache = NULL;

@@ -13,10 +13,8 @@
  * Nothing is allocated on the way, and a worker is needed only for what sleeps,
  * and for completions in interrupts: the log is no business of theirs.
  *
- * Large writes are not copied, where the device has no volatile cache: what completed
- * is durable there.  Their data is written first, from the users' own pages, and the
- * header when all of it is complete.  So it needs no checksum, which pages that change
- * in flight would make wrong.
+ * Direct writes (vci-land.c) end here, too: a batch names what has landed of them, and
+ * who wants to have them named joins the list without data: a FLUSH, and those with FUA.
  */
 #ifndef VCI_STREAM_H
 #define VCI_STREAM_H
@@ -28,23 +26,15 @@
 
 #include "vci-cache.h"
 
-/* Bios whose data one batch writes apart. */
-#define VCI_APART_BIOS	16u
-
-/* A user's bio, or a part of it, on its way to the log without being copied. */
-struct vci_apart {
-	struct bio bio;
-	struct bio *user;
-	struct bvec_iter iter;		/* of @user: its data */
-	u32 block;			/* where it goes in the batch */
-};
-
 struct vci_stream {
 	struct vci_cache *cache;	/* NULL: no buffer */
 	struct block_device *bdev;	/* the cache device */
 
 	spinlock_t lock;		/* guards pending; task context only */
 	struct bio_list pending;	/* oldest first */
+
+	spinlock_t land_lock;		/* guards landing; any context */
+	struct bio_list landing;	/* direct writes that are on the device */
 
 	/* The batch is written when maintenance has made room: */
 	bool full;			/* nobody need try before */
@@ -58,10 +48,7 @@ struct vci_stream {
 	struct vci_fill *fill;
 	u32 buffer_blocks;
 	struct vci_append append;
-	struct bio bio;			/* writes the batch, or its header alone */
-	struct vci_apart *apart;	/* VCI_APART_BIOS of them, or NULL: copy all */
-	unsigned int nr_apart;		/* in the batch; 0: data is in the buffer */
-	atomic_t apart_left;		/* in flight */
+	struct bio bio;			/* writes the batch */
 	struct bio_vec *vecs;		/* of the whole buffer */
 	unsigned short nr_vecs;
 	int error;			/* of the write */
@@ -81,6 +68,9 @@ void vci_stream_detach(struct vci_stream *s);
 u64 vci_stream_bytes(const struct vci_stream *s);
 void vci_stream_drain(struct vci_stream *s);
 void vci_stream_add(struct vci_stream *s, struct bio *bio);
+void vci_stream_queue(struct vci_stream *s, struct bio *bio);
+void vci_stream_landed(struct vci_stream *s, struct bio *bio);
+void vci_stream_land_later(struct vci_stream *s, struct bio *bio);
 void vci_stream_room(struct vci_stream *s, int error);
 void vci_stream_wait_log(struct vci_stream *s);
 void vci_stream_log_free(struct vci_stream *s);

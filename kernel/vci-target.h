@@ -154,6 +154,7 @@ enum vci_bio_kind {
 	VCI_BIO_WRITE,		/* between vci_write_begin() and _end() */
 	VCI_BIO_LOG,		/* in the stream */
 	VCI_BIO_PLACE,		/* between vci_place_begin() and _end(), holds the guard */
+	VCI_BIO_DIRECT,		/* between vci_direct_begin() and _end() */
 	VCI_BIO_FLUSH_CACHE,	/* between vci_flush_*_begin() and _end() */
 	VCI_BIO_FLUSH_BACKING,
 };
@@ -164,8 +165,10 @@ struct vci_bio {
 	unsigned short flags;		/* bi_flags it came with */
 	u8 kind;
 	bool dirty;			/* HIT: only the cache device has it */
+	bool fua;			/* DIRECT: the user wants it to be durable */
 	union {
 		unsigned long __percpu *guard;	/* HIT, PLACE */
+		struct vci_direct_write direct;	/* DIRECT */
 		struct vci_ticket ticket;	/* a miss */
 		struct vci_write write;		/* WRITE, or with a bounce bio */
 		struct vci_flush_token token;	/* FLUSH_* */
@@ -245,6 +248,7 @@ int vci_map(struct dm_target *ti, struct bio *bio);
 int vci_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error);
 int vci_defer(struct bio *bio, work_func_t fn);
 void vci_submit(struct bio *bio, int mapped);
+void vci_flush_named(struct bio *bio);
 void vci_note_cache_error(struct vci_target *t, int error);
 void vci_note_dirty_lost(struct vci_target *t, u64 off, u32 blocks, int error);
 
@@ -255,6 +259,12 @@ int vci_read_miss(struct vci_target *t, struct bio *bio);
 int vci_read_bypass(struct vci_target *t, struct bio *bio, enum vci_counter why);
 int vci_read_unknown(struct vci_target *t, struct bio *bio, int error);
 bool vci_reads_cached(struct vci_target *t);
+
+/* vci-land.c */
+bool vci_map_direct(struct vci_target *t, struct bio *bio, struct vci_bio *b);
+int vci_direct_ended(struct vci_target *t, struct bio *bio, struct vci_bio *b,
+		     blk_status_t error);
+bool vci_land(struct vci_target *t, struct bio *bio, bool may_sleep);
 
 /* vci-read.c */
 void vci_read_work(struct work_struct *work);

@@ -471,6 +471,20 @@ static void writer_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
+/* So nothing that was acknowledged stays without a name for long. */
+static void name_landed(struct vci_writer *w)
+{
+	int r;
+
+	if (!vci_direct_pending(w->cache))
+		return;
+	mutex_lock(&w->serial);
+	r = vci_direct_name(w->cache);
+	mutex_unlock(&w->serial);
+	if (r == -ENOSPC)
+		maintain(w, false);
+}
+
 /* There was no I/O for a tick. */
 static bool is_quiet(struct vci_writer *w)
 {
@@ -492,6 +506,7 @@ static void writer_tick(struct work_struct *work)
 	unsigned int next = vci_cleaner_tick(w, !quiet);
 	bool idle = due || (quiet && next >= VCI_TICK_MS);
 
+	name_landed(w);
 	if (idle)
 		w->last_lazy = jiffies;
 	if (idle || vci_cache_needs_maintenance(w->cache))

@@ -19,10 +19,10 @@
 /* ---- the gate ---- */
 
 /**
- * vci_append_enter() - try to enter the log's gate
+ * vci_append_enter() - try to enter the log's gate, with users' writes
  * @c: cache
  *
- * Task context, no sleep.  Return: true if the caller is in: vci_append_leave().
+ * No direct write lands until the caller has left.  Task context, no sleep.  Return: true if the caller is in: vci_append_leave().
  */
 bool vci_append_enter(struct vci_cache *c)
 {
@@ -30,8 +30,10 @@ bool vci_append_enter(struct vci_cache *c)
 
 	spin_lock(vci_cache_lock(c));
 	in = !c->append_busy && !c->append_waited;
-	if (in)
+	if (in) {
 		WRITE_ONCE(c->append_busy, true);
+		c->append_users = true;
+	}
 	spin_unlock(vci_cache_lock(c));
 	return in;
 }
@@ -57,6 +59,7 @@ void vci_append_leave(struct vci_cache *c)
 {
 	spin_lock(vci_cache_lock(c));
 	WRITE_ONCE(c->append_busy, false);
+	c->append_users = false;
 	spin_unlock(vci_cache_lock(c));
 	if (c->ops && c->ops->log_free)
 		c->ops->log_free(c->ctx);
@@ -94,6 +97,15 @@ static bool nodes_fit(const struct vci_cache *c)
 	       c->nodes.nr;
 }
 
+/**
+ * vci_append_fits_locked() - do nodes and memory allow more to be mapped?
+ * @c: cache, its lock held
+ */
+bool vci_append_fits_locked(const struct vci_cache *c)
+{
+	return nodes_fit(c) && !vci_memory_full(c);
+}
+
 /* Blocks of header, data and padding. */
 static u32 batch_blocks(const struct vci_cache *c, u32 nr, u32 used)
 {
@@ -109,7 +121,7 @@ static int reserve(struct vci_cache *c, u32 stream, u32 nr, u32 used, u32 keep,
 	int r = -ENOSPC;
 
 	spin_lock(vci_cache_lock(c));
-	if (!keep || (nodes_fit(c) && !vci_memory_full(c)))
+	if (!keep || vci_append_fits_locked(c))
 		r = vci_log_reserve(&c->log, stream, blocks, keep, &a->info);
 	spin_unlock(vci_cache_lock(c));
 	if (r == -ENOSPC)
@@ -140,8 +152,12 @@ static int reserve_sleep(struct vci_cache *c, u32 stream, u32 nr, u32 used, u32 
 	}
 }
 
-/* Data that is new to the cache: the policy's time goes on. */
-static void note_new(struct vci_cache *c, u32 blocks)
+/**
+ * vci_append_note_new() - data that is new to the cache: the policy's time goes on
+ * @c: cache, its lock held
+ * @blocks: how much
+ */
+void vci_append_note_new(struct vci_cache *c, u32 blocks)
 {
 	c->segments.clock += blocks;
 	vci_policy_filled(&c->policy, blocks);
@@ -149,7 +165,9 @@ static void note_new(struct vci_cache *c, u32 blocks)
 
 static void complete_locked(struct vci_cache *c, const struct vci_append *a, bool write)
 {
-	vci_log_complete(&c->log, &a->info, write);
+	vci_log_complete(&c->log, &a->info, write || a->named);
+	if (a->named)
+		vci_direct_named(c, a->named_to);
 	c->stats.appended_blocks += a->blocks;
 	c->stats.batches++;
 }
@@ -183,14 +201,14 @@ static u8 entry_kind(struct vci_cache *c, const struct vci_fill *f,
 	return entry_fresh(c, fe) ? VCI_ENTRY_FILL : VCI_ENTRY_VOID;
 }
 
-/* Builds the entries of the batch; returns how many map something. */
-static u32 build_entries(struct vci_cache *c, const struct vci_fill *f)
+/* Builds the entries from @first on; returns how many map something. */
+static u32 build_entries(struct vci_cache *c, const struct vci_fill *f, u32 first)
 {
 	u32 i, nr = 0;
 
 	for (i = 0; i < f->nr; i++) {
 		const struct vci_fill_entry *fe = &f->e[i];
-		struct vci_entry *e = &c->entries[i];
+		struct vci_entry *e = &c->entries[first + i];
 
 		memset(e, 0, sizeof(*e));
 		e->off = fe->off;
@@ -198,12 +216,8 @@ static u32 build_entries(struct vci_cache *c, const struct vci_fill *f)
 		e->kind = entry_kind(c, f, fe);
 		e->heat = e->kind == VCI_ENTRY_VOID ? 0 : fe->heat;
 		e->flags = f->write ? VCI_EXT_DIRTY : 0;
-		/* It is durable before the header is written: nothing can be torn. */
-		if (f->apart)
-			e->flags |= VCI_EXT_NOCSUM;
-		else
-			e->data_crc = vci_data_crc(f->buffer + (size_t)fe->data_block *
-						   VCI_BLOCK_SIZE, fe->blocks);
+		e->data_crc = vci_data_crc(f->buffer + (size_t)fe->data_block *
+					   VCI_BLOCK_SIZE, fe->blocks);
 		nr += e->kind != VCI_ENTRY_VOID;
 	}
 	return nr;
@@ -232,7 +246,57 @@ static void entry_change(const struct vci_fill *f, u32 i, const struct vci_entry
 	};
 }
 
+/* ---- by a sleeper in the gate ---- */
+
+/* Writes a sealed batch and counts it. */
+static int write_batch(struct vci_cache *c, struct vci_append *a, u8 *buffer)
+{
+	int r = vci_write(c->dev, a->addr, a->blocks, block_at(buffer, a->skip), 0);
+
+	if (r) {
+		vci_cache_fail(c, r);
+		return r;
+	}
+	spin_lock(vci_cache_lock(c));
+	complete_locked(c, a, false);
+	spin_unlock(vci_cache_lock(c));
+	return 0;
+}
+
+/* @buffer: what its first unit holds isn't known. */
+static void seal_unit(struct vci_cache *c, u8 *buffer, const struct vci_append *a)
+{
+	vci_batch_seal(block_at(buffer, a->skip), a->info.header_blocks * VCI_BLOCK_SIZE,
+		       c->batch_seed, &a->info, c->entries);
+}
+
+/* A batch that does nothing but name what has landed. */
+static int name_landed(struct vci_cache *c)
+{
+	struct vci_append a = { 0 };
+	u32 nr, to;
+	int r;
+
+	nr = vci_direct_list(c, c->entries, &to);
+	if (!nr)
+		return 0;
+	r = reserve_sleep(c, VCI_STREAM_NEW, nr, 0, VCI_KEEP_WRITES, &a);
+	if (r)
+		return r;
+	a.named = nr;
+	a.named_to = to;
+	seal_unit(c, c->direct_unit, &a);
+	return write_batch(c, &a, c->direct_unit);
+}
+
 /* ---- users' writes ---- */
+
+/* In a batch: for so many entries, and their data? */
+static bool has_room(const struct vci_cache *c, u32 nr, u32 used)
+{
+	return nr <= VCI_BATCH_ENTRIES_MAX &&
+	       batch_blocks(c, nr, used) <= min(c->segments.blocks, VCI_BATCH_BLOCKS_MAX);
+}
 
 /* In order, they are read again as they lie there: vci-ordered.c. */
 static u32 write_stream(const struct vci_cache *c, const struct vci_fill *f)
@@ -243,38 +307,42 @@ static u32 write_stream(const struct vci_cache *c, const struct vci_fill *f)
 /**
  * vci_append_begin() - give a batch of users' writes its place, and seal it
  * @c: cache; the caller is in the gate
- * @f: the writes: at least one, none pending
+ * @f: the writes: none pending; may be none at all
  * @a: filled in: what to write where
  *
- * Task context, no sleep.  Return: 0; -EAGAIN: vci_append_prepare(), then again;
- * -ENOSPC: maintenance is needed; -EIO: the cache has failed.
+ * It names what has landed first (D1).  Task context, no sleep.  Return: 0; -EAGAIN: vci_append_prepare(), then again;
+ * -ENOSPC: maintenance is needed; -ENODATA: what has landed is named already, and there
+ * are no writes; -EIO: the cache has failed.
  */
 int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append *a)
 {
 	int r;
 
-	VCI_ASSERT(f->write && f->nr && !f->pending);
-	/* In order its data is compared with its checksum again. */
-	VCI_ASSERT(!f->apart || !c->ordered);
+	VCI_ASSERT(f->write && !f->pending);
 	memset(a, 0, sizeof(*a));
 	/* Not even for a moment may a cache that has failed look stuck. */
 	if (vci_cache_is_failed(c))
 		return -EIO;
 	if (!READ_ONCE(c->may_dirty))
 		return -EAGAIN;
+	a->named = vci_direct_list(c, c->entries, &a->named_to);
+	if (!(a->named + f->nr))
+		return -ENODATA;
+	if (!has_room(c, a->named + f->nr, f->used))
+		return -EAGAIN;
 	WRITE_ONCE(c->write_in_flight, true);
 	/* In flight before it is known to have failed: vci_cache_is_stuck(). */
 	smp_mb();
 	r = vci_cache_is_failed(c) ? -EIO : 0;
 	if (!r)
-		r = reserve(c, write_stream(c, f), f->nr, f->used, VCI_KEEP_WRITES, a);
+		r = reserve(c, write_stream(c, f), a->named + f->nr, f->used,
+			    VCI_KEEP_WRITES, a);
 	if (r) {
 		WRITE_ONCE(c->write_in_flight, false);
 		return r;
 	}
-	if (!f->apart)
-		zero_padding(c, f->buffer, f->used);
-	build_entries(c, f);
+	zero_padding(c, f->buffer, f->used);
+	build_entries(c, f, a->named);
 	seal_fill(c, f, a);
 	if (f->fua) {
 		a->flags = VCI_IO_FUA;
@@ -294,6 +362,9 @@ int vci_append_prepare(struct vci_cache *c)
 {
 	if (!READ_ONCE(c->may_dirty))
 		return vci_cache_announce_dirty(c);
+	/* There was no room for it in the batch, or a flush is needed: this does both. */
+	if (vci_direct_pending(c))
+		return name_landed(c);
 	return vci_cache_flush(c);
 }
 
@@ -306,7 +377,7 @@ static void note_complete(struct vci_cache *c, struct vci_fill *f, struct vci_ap
 	a->completed = true;
 	spin_lock(vci_cache_lock(c));
 	complete_locked(c, a, true);
-	note_new(c, f->used);
+	vci_append_note_new(c, f->used);
 	c->stats.written_blocks += f->used;
 	/* It flushed what was complete before, and is durable itself. */
 	if (a->flags & VCI_IO_PREFLUSH) {
@@ -338,7 +409,7 @@ int vci_append_map(struct vci_cache *c, struct vci_fill *f, struct vci_append *a
 
 	note_complete(c, f, a);
 	for (; a->mapped < f->nr; a->mapped++) {
-		entry_change(f, a->mapped, &c->entries[a->mapped], &ch);
+		entry_change(f, a->mapped, &c->entries[a->named + a->mapped], &ch);
 		if (vci_cache_try_change(c, &ch))
 			return -EAGAIN;
 	}
@@ -362,7 +433,7 @@ int vci_append_map_sleep(struct vci_cache *c, struct vci_fill *f, struct vci_app
 
 	note_complete(c, f, a);
 	while (a->mapped < f->nr) {
-		entry_change(f, a->mapped, &c->entries[a->mapped], &ch);
+		entry_change(f, a->mapped, &c->entries[a->named + a->mapped], &ch);
 		r = vci_cache_change(c, &ch);
 		if (!r)
 			a->mapped++;
@@ -395,28 +466,6 @@ void vci_append_failed(struct vci_cache *c, struct vci_append *a, int error)
 }
 
 /* ---- by the writer ---- */
-
-/* Writes a sealed batch and counts it. */
-static int write_batch(struct vci_cache *c, struct vci_append *a, u8 *buffer)
-{
-	int r = vci_write(c->dev, a->addr, a->blocks, block_at(buffer, a->skip), 0);
-
-	if (r) {
-		vci_cache_fail(c, r);
-		return r;
-	}
-	spin_lock(vci_cache_lock(c));
-	complete_locked(c, a, false);
-	spin_unlock(vci_cache_lock(c));
-	return 0;
-}
-
-/* @buffer: what its first unit holds isn't known. */
-static void seal_unit(struct vci_cache *c, u8 *buffer, const struct vci_append *a)
-{
-	vci_batch_seal(block_at(buffer, a->skip), a->info.header_blocks * VCI_BLOCK_SIZE,
-		       c->batch_seed, &a->info, c->entries);
-}
 
 static void note_filled(struct vci_cache *c, const struct vci_fill *f, u32 blocks)
 {
@@ -491,12 +540,12 @@ static void drop_stale(struct vci_cache *c, struct vci_fill *f)
 
 static int append_fill(struct vci_cache *c, struct vci_fill *f)
 {
-	struct vci_append a;
+	struct vci_append a = { 0 };
 	int r;
 
 	drop_stale(c, f);
 	zero_padding(c, f->buffer, f->used);
-	if (!build_entries(c, f)) {
+	if (!build_entries(c, f, 0)) {
 		c->stats.stale_fills += f->nr;
 		return 0;
 	}
@@ -509,7 +558,7 @@ static int append_fill(struct vci_cache *c, struct vci_fill *f)
 		return r;
 	map_fill(c, f);
 	spin_lock(vci_cache_lock(c));
-	note_new(c, f->used);
+	vci_append_note_new(c, f->used);
 	spin_unlock(vci_cache_lock(c));
 	return 0;
 }
@@ -526,7 +575,7 @@ bool vci_cache_append_fits(struct vci_cache *c)
 	bool fits;
 
 	spin_lock(vci_cache_lock(c));
-	fits = nodes_fit(c) && !vci_memory_full(c);
+	fits = vci_append_fits_locked(c);
 	spin_unlock(vci_cache_lock(c));
 	if (!fits)
 		WRITE_ONCE(c->checkpoint_due, true);
@@ -576,7 +625,7 @@ int vci_cache_append(struct vci_cache *c, struct vci_fill *f)
 int vci_append_records(struct vci_cache *c, const struct vci_entry *entries, u32 nr,
 		       void *unit)
 {
-	struct vci_append a;
+	struct vci_append a = { 0 };
 	int r;
 
 	vci_append_wait(c);
@@ -588,6 +637,25 @@ int vci_append_records(struct vci_cache *c, const struct vci_entry *entries, u32
 		seal_unit(c, unit, &a);
 		r = write_batch(c, &a, unit);
 	}
+	vci_append_leave(c);
+	return r;
+}
+
+/**
+ * vci_direct_name() - name what has landed
+ * @c: cache
+ *
+ * By the writer.  May sleep.  Return: 0; -ENOSPC: a checkpoint does it as well; else the
+ * error with which the cache failed.
+ */
+int vci_direct_name(struct vci_cache *c)
+{
+	int r;
+
+	if (!vci_direct_pending(c))
+		return 0;
+	vci_append_wait(c);
+	r = vci_cache_is_failed(c) ? -EIO : name_landed(c);
 	vci_append_leave(c);
 	return r;
 }
@@ -647,7 +715,7 @@ static void map_moves(struct vci_cache *c, u32 nr)
 int vci_append_moves(struct vci_cache *c, u32 stream, const struct vci_entry *entries,
 		     u32 nr, u8 *buffer)
 {
-	struct vci_append a;
+	struct vci_append a = { 0 };
 	u32 used;
 	int r = -EIO;
 

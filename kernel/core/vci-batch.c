@@ -138,12 +138,28 @@ static bool entry_range_ok(const struct vci_entry *e, u64 backing_blocks)
 	return e->off >> VCI_WINDOW_LOG2 == (e->off + e->blocks - 1) >> VCI_WINDOW_LOG2;
 }
 
-/* MOVE and CLEAN name the mapping they replace, the others none. */
-static bool entry_old_addr_ok(const struct vci_entry *e)
+/* All of the data of a direct write lies in one segment. */
+static bool in_segment(const struct vci_header *h, const struct vci_entry *e)
 {
-	if (e->kind == VCI_ENTRY_MOVE || e->kind == VCI_ENTRY_CLEAN)
+	u64 at = e->old_addr - h->segments;
+
+	return e->old_addr >= h->segments &&
+	       at < (u64)h->nr_segments * h->segment_blocks &&
+	       e->blocks <= h->segment_blocks - (at & (h->segment_blocks - 1));
+}
+
+/* MOVE and CLEAN name the mapping they replace, DIRECT its data, the others none. */
+static bool entry_old_addr_ok(const struct vci_header *h, const struct vci_entry *e)
+{
+	switch (e->kind) {
+	case VCI_ENTRY_MOVE:
+	case VCI_ENTRY_CLEAN:
 		return e->old_addr && e->old_addr <= VCI_ADDR_MAX - e->blocks;
-	return !e->old_addr;
+	case VCI_ENTRY_DIRECT:
+		return in_segment(h, e);
+	default:
+		return !e->old_addr;
+	}
 }
 
 static bool entry_kind_ok(const struct vci_entry *e)
@@ -153,6 +169,7 @@ static bool entry_kind_ok(const struct vci_entry *e)
 	case VCI_ENTRY_CLEAN:
 		return !(e->flags & VCI_EXT_DIRTY);
 	case VCI_ENTRY_WRITE:
+	case VCI_ENTRY_DIRECT:
 		return e->flags & VCI_EXT_DIRTY;
 	case VCI_ENTRY_MOVE:
 		return true;
@@ -165,18 +182,19 @@ static bool entry_kind_ok(const struct vci_entry *e)
 }
 
 static bool entry_ok(const struct vci_entry_disk *d, const struct vci_entry *e,
-		     u64 backing_blocks)
+		     const struct vci_header *h)
 {
 	if (d->reserved || d->reserved2 || e->flags & ~VCI_EXT_KNOWN)
 		return false;
 	if (e->data_crc && (e->flags & VCI_EXT_NOCSUM || !vci_entry_has_data(e->kind)))
 		return false;
-	return entry_kind_ok(e) && entry_range_ok(e, backing_blocks) &&
-	       entry_old_addr_ok(e);
+	return entry_kind_ok(e) && entry_range_ok(e, h->backing_blocks ? : VCI_BACKING_MAX) &&
+	       entry_old_addr_ok(h, e);
 }
 
 static int batch_check_entries(const struct vci_batch_disk *d,
-			       const struct vci_batch_info *info, u64 backing_blocks,
+			       const struct vci_batch_info *info,
+			       const struct vci_header *h,
 			       struct vci_entry *entries, struct vci_damage *dmg)
 {
 	u32 used = info->header_blocks;
@@ -186,7 +204,7 @@ static int batch_check_entries(const struct vci_batch_disk *d,
 		struct vci_entry *e = &entries[i];
 
 		entry_decode(&d->entries[i], e);
-		if (!entry_ok(&d->entries[i], e, backing_blocks))
+		if (!entry_ok(&d->entries[i], e, h))
 			return batch_damaged(dmg, info->addr, i, i);
 		if (!vci_entry_has_data(e->kind))
 			continue;
@@ -201,8 +219,8 @@ static int batch_check_entries(const struct vci_batch_disk *d,
 /**
  * vci_batch_check() - judge a batch header
  * @header: a unit, or as much as there is up to the end of its segment
- * @h: of the image: its UUID, alignment, and the backing device's size, of which 0
- *	allows all that is supported
+ * @h: of the image: its UUID, alignment, segments, and the backing device's size, of
+ *	which 0 allows all that is supported
  * @addr: where it was read from
  * @room: blocks from there to the end of its segment
  * @info: receives the header, valid if 0 is returned
@@ -236,8 +254,7 @@ int vci_batch_check(const void *header, const struct vci_header *h, u64 addr, u3
 	err = batch_check_fields(d, addr, room, h->batch_align, info, dmg);
 	if (err)
 		return err;
-	return batch_check_entries(d, info, h->backing_blocks ? : VCI_BACKING_MAX,
-				   entries, dmg);
+	return batch_check_entries(d, info, h, entries, dmg);
 }
 
 /* ---- building --------------------------------------------------------- */

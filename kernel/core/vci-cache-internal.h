@@ -27,6 +27,31 @@
 /* Of the bitmap 16 MiB are made at once: of 64 GiB of the image. */
 #define VCI_BITS_STEP	32768u
 
+/* Most that may have landed, or be about to: a batch names them all. */
+#define VCI_DIRECT_MAX	120u
+#define VCI_DIRECT_RING	128u
+
+/* A direct write that has landed. */
+struct vci_landed {
+	u64 off;
+	u64 addr;
+	u32 blocks;
+};
+
+/* Direct writes (vci-direct.c), under the lock. */
+struct vci_direct {
+	bool on;
+	u32 segment;			/* open for them, or VCI_NO_SEGMENT */
+	u32 used;			/* blocks of it */
+	u32 in_flight;			/* writes, all of them there */
+	u32 promised;			/* places in the ring for them */
+	u32 since_flush;		/* small writes since a user's FLUSH, up to a few */
+	/* What has landed and is to be named: ring[tail .. head), modulo its size. */
+	u32 head, tail;
+	u32 frozen;			/* head at the freeze of the checkpoint */
+	struct vci_landed ring[VCI_DIRECT_RING];
+};
+
 struct vci_cache {
 	/* One cache line, hardly ever written: all that a read hit looks at. */
 	int failed;			/* the error that made us give up */
@@ -55,9 +80,11 @@ struct vci_cache {
 	/* The gate of the log, under the lock; what it guards is its holder's. */
 	bool append_busy;
 	bool append_waited;		/* the writer waits for it */
+	bool append_users;		/* users' writes are in: nothing lands */
 	bool write_in_flight;		/* the batch holds users' writes */
 	struct vci_entry *entries;	/* of the batch: VCI_BATCH_ENTRIES_MAX */
 	u32 batch_seed;			/* of their checksums */
+	u8 *direct_unit;		/* header of a batch that only names */
 
 	/* The header on the device says that there may be dirty data. */
 	bool may_dirty;
@@ -68,6 +95,7 @@ struct vci_cache {
 	u32 backing_flushed;		/* of them, durable */
 	atomic_t placed;		/* writes in place, completed */
 	u32 placed_flushed;		/* of them, durable */
+	struct vci_direct direct;
 	struct vci_wb_state *wb;	/* vci-writeback.c; NULL before it's needed */
 	bool ordered;			/* write-back in the order of the log */
 	u64 ordered_seq;		/* batches before it are written back */
@@ -131,6 +159,8 @@ struct vci_change {
 	u32 nr_blocks;			/* FILL, REPLACE: how many applied */
 };
 
+int vci_cache_change_locked(struct vci_cache *c, struct vci_change *ch) __must_check;
+int vci_cache_get_ready(struct vci_cache *c, const struct vci_change *ch) __must_check;
 int vci_cache_try_change(struct vci_cache *c, struct vci_change *ch) __must_check;
 int vci_cache_change(struct vci_cache *c, struct vci_change *ch) __must_check;
 int vci_cache_unmap(struct vci_cache *c, u64 off, u64 blocks, bool clean_only) __must_check;
@@ -145,10 +175,18 @@ bool vci_memory_full(const struct vci_cache *c);
 
 /* vci-append.c */
 void vci_append_wait(struct vci_cache *c);
+bool vci_append_fits_locked(const struct vci_cache *c);
+void vci_append_note_new(struct vci_cache *c, u32 blocks);
 int vci_append_records(struct vci_cache *c, const struct vci_entry *entries, u32 nr,
 		       void *unit) __must_check;
 int vci_append_moves(struct vci_cache *c, u32 stream, const struct vci_entry *entries,
 		     u32 nr, u8 *buffer) __must_check;
+
+/* vci-direct.c */
+void vci_direct_init(struct vci_cache *c, bool on);
+u32 vci_direct_list(struct vci_cache *c, struct vci_entry *entries, u32 *to);
+void vci_direct_named(struct vci_cache *c, u32 to);
+void vci_direct_freeze(struct vci_cache *c);
 
 /* vci-ordered.c */
 int vci_ordered_begin(struct vci_cache *c, bool ordered) __must_check;

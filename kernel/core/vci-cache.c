@@ -102,10 +102,11 @@ int vci_cache_create(struct vci_cache **cache, const struct vci_header *h)
 	c->header_unit = kvzalloc(VCI_UNIT_SIZE, GFP_KERNEL);
 	c->walk = kvcalloc(VCI_LEAF_MAX, sizeof(*c->walk), GFP_KERNEL);
 	c->entries = kvcalloc(VCI_BATCH_ENTRIES_MAX, sizeof(*c->entries), GFP_KERNEL);
+	c->direct_unit = kvzalloc(VCI_UNIT_SIZE, GFP_KERNEL);
 	c->tree = vci_btree_create(&tree_ops, c, &c->header);
 	if (c->tree)
 		c->lock = vci_btree_lock(c->tree);
-	if (c->header_unit && c->walk && c->entries && c->tree)
+	if (c->header_unit && c->walk && c->entries && c->direct_unit && c->tree)
 		r = vci_nodes_init(&c->nodes, h);
 	if (!r)
 		r = vci_segments_init(&c->segments, h);
@@ -140,6 +141,7 @@ void vci_cache_destroy(struct vci_cache *c)
 	vci_identity_destroy(&c->identity);
 	vci_wb_destroy(c);
 	kvfree(c->entries);
+	kvfree(c->direct_unit);
 	vci_redo_destroy(&c->redo);
 	kvfree(c->header_unit);
 	kvfree(c->walk);
@@ -271,11 +273,14 @@ bool vci_cache_is_stuck(const struct vci_cache *c)
 {
 	if (!vci_cache_is_failed(c))
 		return false;
-	/* Failed before the batch in flight: pairs with vci_append_begin(). */
+	/*
+	 * Failed before what is in flight: pairs with vci_append_begin() and
+	 * vci_direct_begin().
+	 */
 	smp_mb();
-	if (READ_ONCE(c->write_in_flight))
+	if (READ_ONCE(c->write_in_flight) || READ_ONCE(c->direct.in_flight))
 		return true;
-	/* It is mapped before it is in flight no longer: pairs with vci_append_map(). */
+	/* It is mapped before it is in flight no longer: landed(), vci_direct_end(). */
 	smp_rmb();
 	return READ_ONCE(c->stuck) || vci_cache_dirty_blocks(c);
 }

@@ -53,6 +53,7 @@ struct vci_open_params {
 	u8 modification_uuid[16];	/* new, random */
 	bool force;			/* activate though dirty data may be lost or stale */
 	bool ordered;			/* write back in the order of users' flushes */
+	bool direct;			/* cache_dev has no volatile cache */
 	u64 mem_limit;			/* as for vci_cache_set_mem_limit() */
 	const struct vci_cache_ops *ops;
 	void *ctx;
@@ -252,7 +253,6 @@ struct vci_fill {
 	u8 stream;		/* enum vci_log_stream: where it goes */
 	bool write;		/* users' writes, dirty; tickets don't count */
 	bool fua;		/* durable when it completes */
-	bool apart;		/* data is written before the header, by itself */
 	u32 size;		/* of the buffer, in blocks */
 	u32 align;		/* of the batch */
 	u32 room;		/* blocks of header and data that fit */
@@ -321,17 +321,16 @@ int vci_cache_append(struct vci_cache *c, struct vci_fill *f) __must_check;
  *	(acknowledge)
  *	vci_append_leave
  *
- * With @apart set nothing need be copied to the buffer.  The data of entry e is written
- * to a->addr + e->data_block - a->skip first, with FUA; and only when all that is complete
- * the header, from block a->skip of the buffer a->info.header_blocks, to a->addr, with
- * a->flags.
+ * It names first what has landed (vci_direct_end()), and may do nothing else: then @nr is 0.
  */
 struct vci_append {
 	u64 addr;
 	u32 blocks;
 	u32 skip;			/* of the buffer: the header ends with its unit */
 	unsigned int flags;		/* VCI_IO_FUA, VCI_IO_PREFLUSH */
-	u32 mapped;			/* entries that are */
+	u32 named;			/* direct writes: its first entries */
+	u32 named_to;			/* ... up to that one */
+	u32 mapped;			/* entries behind those that are */
 	bool completed;			/* known to the log */
 	struct vci_batch_info info;
 };
@@ -342,7 +341,8 @@ bool vci_append_busy(const struct vci_cache *c);
 void vci_append_leave(struct vci_cache *c);
 /*
  * Seals the batch.  -EAGAIN: vci_append_prepare() first; -ENOSPC: leave the gate,
- * vci_cache_maintain(), then again; else the cache has failed.  No sleep.
+ * vci_cache_maintain(), then again; -ENODATA: there is nothing to write; else the cache
+ * has failed.  No sleep.
  */
 int vci_append_begin(struct vci_cache *c, struct vci_fill *f,
 		     struct vci_append *a) __must_check;
@@ -370,6 +370,40 @@ void vci_append_failed(struct vci_cache *c, struct vci_append *a, int error);
 u64 vci_place_begin(struct vci_cache *c, u64 off, u32 blocks, bool *hit);
 /* It was written, with FUA if that was asked for; or the cache fails. Any context. */
 void vci_place_end(struct vci_cache *c, u64 off, u32 blocks, int error);
+
+/* ---- direct writes ---- */
+
+struct vci_direct_write {
+	u64 off;
+	u64 addr;			/* on the cache device */
+	u32 blocks;
+	u32 done;			/* of them landed */
+};
+
+/*
+ * In writeback mode.  How much from its start goes to w->addr, with FUA, once that has
+ * completed vci_direct_end(); 0: to the log, and there is nothing to end.  @fua: as the user
+ * wants it.  Task context, no sleep.
+ */
+u32 vci_direct_begin(struct vci_cache *c, u64 off, u32 blocks, bool fua,
+		     struct vci_direct_write *w);
+/*
+ * The data is on the device: the write lands.  0: it may be acknowledged, with FUA when a
+ * batch that began after that has completed.  -EBUSY: again, when somebody has left the
+ * gate; -EAGAIN: by _sleep, which else fails only if the cache does.  Task context.
+ */
+int vci_direct_end(struct vci_cache *c, struct vci_direct_write *w) __must_check;
+int vci_direct_end_sleep(struct vci_cache *c, struct vci_direct_write *w) __must_check;
+/* It wasn't written: @error of the device, with which the cache fails; 0: nothing was done. */
+void vci_direct_failed(struct vci_cache *c, struct vci_direct_write *w, int error);
+/* A FLUSH begins.  True: a batch must begin and complete before the device is flushed. */
+bool vci_direct_flush(struct vci_cache *c);
+/* Has anything landed that no complete batch names? */
+bool vci_direct_pending(const struct vci_cache *c);
+/* ... so much that one should be made? */
+bool vci_direct_due(const struct vci_cache *c);
+/* By the writer.  May sleep.  -ENOSPC: a checkpoint does it as well. */
+int vci_direct_name(struct vci_cache *c) __must_check;
 
 /* ---- flushes of users ---- */
 

@@ -44,6 +44,7 @@ static void freeze_locked(struct vci_cache *c, struct vci_header *h)
 	c->nodes.in_checkpoint = true;
 	vci_segments_freeze(&c->segments);
 	vci_log_freeze(&c->log, h);
+	vci_direct_freeze(c);
 	vci_identity_freeze(&c->identity, &c->intent, is_dirty_locked, c);
 	vci_intent_freeze(&c->intent);
 	vci_btree_get_stats(c->tree, &tree);
@@ -53,7 +54,7 @@ static void freeze_locked(struct vci_cache *c, struct vci_header *h)
 	h->lru_head = 0;
 	h->lru_tail = 0;
 	/* The next batch of writes announces it again. */
-	if (!h->dirty_blocks) {
+	if (!h->dirty_blocks && !c->direct.in_flight) {
 		h->flags &= ~VCI_HDR_DIRTY;
 		WRITE_ONCE(c->may_dirty, false);
 		vci_ordered_idle(c);
@@ -107,6 +108,7 @@ static void commit(struct vci_cache *c, const struct vci_header *h)
 {
 	spin_lock(vci_cache_lock(c));
 	vci_log_commit(&c->log, h);
+	vci_direct_named(c, c->direct.frozen);
 	vci_segments_commit(&c->segments);
 	vci_segments_settle(&c->segments, h);
 	vci_shadow_commit(&c->nodes.map);

@@ -138,6 +138,7 @@ static int write_clean(struct closing *cl)
 	h.checkpoint_gen++;
 	h.flags &= ~VCI_HDR_RETIRED;
 	vci_header_clear_log(&h);
+	h.incompat &= ~VCI_INCOMPAT_DIRECT;
 	h.unclean = 0;
 	vci_nodes_clear(&c->nodes);
 	r = build_tree(cl, &h);

@@ -31,17 +31,30 @@ static int apply_locked(struct vci_cache *c, struct vci_change *ch)
 	return -EINVAL;
 }
 
-/* Within a change what replaces dirty data is counted behind what it replaces. */
-static int change_locked(struct vci_cache *c, struct vci_change *ch)
+/**
+ * vci_cache_change_locked() - change the mapping of a short range, now or not
+ * @c: cache, its lock held
+ * @ch: as for vci_cache_change()
+ *
+ * Task context.  Return: as vci_cache_try_change(); -ENOMEM: vci_btree_prepare() first.
+ */
+int vci_cache_change_locked(struct vci_cache *c, struct vci_change *ch)
 {
 	int r = apply_locked(c, ch);
 
+	/* What replaces dirty data was counted behind what it replaces. */
 	WRITE_ONCE(c->dirty_blocks, c->stats.dirty_blocks);
 	return r;
 }
 
-/* Lets the range catch up with the log, and reads the nodes. */
-static int get_ready(struct vci_cache *c, const struct vci_change *ch)
+/**
+ * vci_cache_get_ready() - let a range catch up with the log, and read its nodes
+ * @c: cache
+ * @ch: change that returned -EAGAIN
+ *
+ * May sleep.  Return: 0, -EILSEQ, -ENOMEM or the device's error.
+ */
+int vci_cache_get_ready(struct vci_cache *c, const struct vci_change *ch)
 {
 	int r = ch->redo ? 0 : vci_redo_apply(c, ch->e.off, ch->e.blocks);
 
@@ -64,7 +77,7 @@ int vci_cache_try_change(struct vci_cache *c, struct vci_change *ch)
 	int r;
 
 	spin_lock(vci_cache_lock(c));
-	r = change_locked(c, ch);
+	r = vci_cache_change_locked(c, ch);
 	spin_unlock(vci_cache_lock(c));
 	return r;
 }
@@ -84,7 +97,7 @@ int vci_cache_change(struct vci_cache *c, struct vci_change *ch)
 	for (;;) {
 		r = vci_cache_try_change(c, ch);
 		if (r == -EAGAIN)
-			r = get_ready(c, ch);
+			r = vci_cache_get_ready(c, ch);
 		else if (r == -ENOMEM)
 			r = vci_btree_prepare(c->tree, GFP_NOIO);
 		else

@@ -47,7 +47,8 @@
 
 /* Feature words: unknown bits refuse all use / writing / nothing. */
 #define VCI_INCOMPAT_EXPERIMENTAL	0x00000001u	/* format not yet final */
-#define VCI_INCOMPAT_KNOWN		VCI_INCOMPAT_EXPERIMENTAL
+#define VCI_INCOMPAT_DIRECT		0x00000002u	/* the log may name direct writes */
+#define VCI_INCOMPAT_KNOWN		(VCI_INCOMPAT_EXPERIMENTAL | VCI_INCOMPAT_DIRECT)
 #define VCI_ROCOMPAT_KNOWN		0u
 #define VCI_COMPAT_KNOWN		0u
 
@@ -261,6 +262,7 @@ enum vci_entry_kind {
 	VCI_ENTRY_CLEAN		= 4,	/* no data: dirty at old_addr is clean now */
 	VCI_ENTRY_DROP		= 5,	/* no data: unmap, whatever is there (discard) */
 	VCI_ENTRY_VOID		= 6,	/* data that maps nothing: a fill gone stale */
+	VCI_ENTRY_DIRECT	= 7,	/* a WRITE whose data lies at old_addr already */
 };
 
 struct vci_entry_disk {
@@ -270,7 +272,7 @@ struct vci_entry_disk {
 	u8	flags;		/* VCI_EXT_* the mapping gets */
 	u8	heat;		/* recency the mapping gets */
 	u8	reserved;
-	__le64	old_addr;	/* MOVE, CLEAN: mapping it replaces */
+	__le64	old_addr;	/* MOVE, CLEAN: mapping it replaces; DIRECT: its data */
 	__le32	data_crc;	/* crc32c of the data, 0 and NOCSUM: none */
 	__le32	reserved2;
 } __packed;

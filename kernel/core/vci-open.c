@@ -213,6 +213,8 @@ static int open_epoch(struct vci_cache *c, const struct vci_open_params *p,
 	else
 		room = add_epoch(&h, c->log.epoch);
 	h.unclean = 1;
+	if (c->direct.on)
+		h.incompat |= VCI_INCOMPAT_DIRECT;
 	memcpy(h.modification_uuid, p->modification_uuid, 16);
 	r = vci_cache_write_header(c, &h);
 	/* Without room the epoch begins with a checkpoint. */
@@ -259,6 +261,7 @@ static int activate(struct vci_cache *c, const struct vci_open_params *p,
 		return r;
 	*why = "Cannot read the log for ordered write-back";
 	r = vci_ordered_begin(c, p->ordered);
+	vci_direct_init(c, p->direct);
 	if (r)
 		return r;
 	*why = "Cannot write to the cache device";

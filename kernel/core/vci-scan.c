@@ -49,6 +49,10 @@ static bool entry_change(const struct vci_entry *e, struct vci_change *ch)
 	case VCI_ENTRY_WRITE:
 		ch->kind = VCI_CHANGE_INSERT;
 		return true;
+	case VCI_ENTRY_DIRECT:
+		ch->kind = VCI_CHANGE_INSERT;
+		ch->e.addr = e->old_addr;
+		return true;
 	case VCI_ENTRY_MOVE:
 		ch->kind = VCI_CHANGE_REPLACE;
 		return true;
@@ -134,17 +138,18 @@ static int grow(struct vci_scan *sc)
 	return 0;
 }
 
-static void close_segment(struct reader *rd, const struct vci_batch_info *info)
+/* It is in use: something of @info lies there. */
+static void close_segment(struct reader *rd, u32 segment, const struct vci_batch_info *info)
 {
 	struct vci_segments *t = &rd->c->segments;
-	struct vci_segment *s = &t->s[rd->segment];
+	struct vci_segment *s = &t->s[segment];
 
 	if (s->life == VCI_LIFE_CLOSED)
 		return;
 	spin_lock(vci_cache_lock(rd->c));
-	vci_segment_set(t, rd->segment, VCI_LIFE_CLOSED);
+	vci_segment_set(t, segment, VCI_LIFE_CLOSED);
 	s->seq = info->seq;
-	s->turn = info->seq;
+	s->turn = vci_segment_old_turn(info->seq, segment);
 	t->turns = max(t->turns, s->turn);
 	s->stream = info->stream;
 	spin_unlock(vci_cache_lock(rd->c));
@@ -165,12 +170,16 @@ static int take_batch(struct reader *rd, const struct vci_batch_info *info)
 		.seq = info->seq, .durable_seq = info->durable_seq,
 		.first = redo->nr_entries, .epoch = rd->epoch,
 	};
-	for (i = 0; !r && i < info->nr_entries; i++)
+	for (i = 0; !r && i < info->nr_entries; i++) {
 		r = take_entry(rd, f, &rd->entries[i]);
+		if (rd->entries[i].kind == VCI_ENTRY_DIRECT)
+			close_segment(rd, vci_segment_of(&rd->c->segments,
+							 rd->entries[i].old_addr), info);
+	}
 	f->nr = redo->nr_entries - f->first;
 	for (i = 0; i < VCI_WINDOW; i++)
 		name_segment(rd, info->next[i]);
-	close_segment(rd, info);
+	close_segment(rd, rd->segment, info);
 	rd->seq = info->seq;
 	rd->report->batches++;
 	return r;

@@ -21,6 +21,7 @@ int vci_segments_init(struct vci_segments *t, const struct vci_header *h)
 	t->nr = h->nr_segments;
 	t->blocks = h->segment_blocks;
 	t->blocks_log2 = ilog2(h->segment_blocks);
+	t->direct = VCI_NO_SEGMENT;
 	t->count[VCI_LIFE_FREE] = t->nr;
 	r = vci_shadow_init(&t->table, &h->segtable);
 	if (r)
@@ -84,7 +85,7 @@ int vci_segments_load(struct vci_segments *t, struct vci_dev *dev,
 					   vci_segment_addr(t, i), d->state, 0,
 					   -EILSEQ);
 		t->s[i].seq = le64_to_cpu(d->seq);
-		t->s[i].turn = t->s[i].seq;
+		t->s[i].turn = vci_segment_old_turn(t->s[i].seq, i);
 		t->turns = max(t->turns, t->s[i].turn);
 		t->s[i].live = le32_to_cpu(d->live_blocks);
 		t->s[i].stream = d->stream;
@@ -215,9 +216,11 @@ void vci_segments_closed(const struct vci_segments *t, u32 nr[VCI_STREAMS])
 }
 
 /* A stream takes turns; write-back in order takes all as they lie in the log. */
-static u64 place_of(const struct vci_segment *s, u32 stream)
+static u64 place_of(const struct vci_segments *t, u32 i, u32 stream)
 {
-	return stream == VCI_STREAMS ? s->seq : s->turn;
+	const struct vci_segment *s = &t->s[i];
+
+	return stream == VCI_STREAMS ? vci_segment_old_turn(s->seq, i) : s->turn;
 }
 
 static u32 count_closed(const struct vci_segments *t, u32 stream, u64 max_place)
@@ -226,7 +229,7 @@ static u32 count_closed(const struct vci_segments *t, u32 stream, u64 max_place)
 
 	for (i = 0; i < t->nr; i++)
 		nr += is_closed(&t->s[i], stream) &&
-		      place_of(&t->s[i], stream) <= max_place;
+		      place_of(t, i, stream) <= max_place;
 	return nr;
 }
 
@@ -236,9 +239,9 @@ static u32 count_closed(const struct vci_segments *t, u32 stream, u64 max_place)
  * @stream: of which, VCI_STREAMS for all
  * @want: how many
  *
- * By the writer.  Return: the turn, of all streams the first batch, up to which there
- * are at most @want closed segments, and no later one with as many; the lock need not
- * be held.
+ * By the writer.  Return: the turn, of all streams a turn by the first batch, up to which
+ * there are at most @want closed segments, and no later one with as many; the lock need
+ * not be held.
  */
 u64 vci_segments_age(const struct vci_segments *t, u32 stream, u32 want)
 {
@@ -247,7 +250,7 @@ u64 vci_segments_age(const struct vci_segments *t, u32 stream, u32 want)
 
 	for (i = 0; i < t->nr; i++)
 		if (is_closed(&t->s[i], stream))
-			high = max(high, place_of(&t->s[i], stream));
+			high = max(high, place_of(t, i, stream));
 	while (low < high) {
 		mid = high - (high - low) / 2;
 		if (count_closed(t, stream, mid) <= want)
@@ -271,7 +274,7 @@ u32 vci_segments_pick_victims(struct vci_segments *t, u32 stream, u64 age)
 	u32 i, n = 0;
 
 	for (i = 0; i < t->nr; i++) {
-		if (!is_closed(&t->s[i], stream) || place_of(&t->s[i], stream) > age)
+		if (!is_closed(&t->s[i], stream) || place_of(t, i, stream) > age)
 			continue;
 		vci_segment_set(t, i, VCI_LIFE_VICTIM);
 		t->s[i].compact = false;
@@ -444,6 +447,7 @@ void vci_segments_freeze(struct vci_segments *t)
 {
 	u32 i;
 
+	t->frozen_turns = t->turns;
 	vci_segments_all(t, VCI_LIFE_DRAINED, VCI_LIFE_FREEING);
 	for (i = 0; i < t->nr; i++) {
 		struct vci_segment_disk d = {
@@ -471,7 +475,10 @@ void vci_segments_commit(struct vci_segments *t)
 	vci_segments_all(t, VCI_LIFE_FREEING, VCI_LIFE_FREE);
 }
 
-/* Blocks of a segment that lie before the checkpoint's place in the log. */
+/*
+ * Blocks of a segment that lie before the checkpoint's place in the log.  One for direct
+ * writes may have been opened since without a new number: it got a turn, as all do.
+ */
 static u32 settled_by(const struct vci_segments *t, u32 i, const struct vci_header *h)
 {
 	u32 k;
@@ -479,7 +486,10 @@ static u32 settled_by(const struct vci_segments *t, u32 i, const struct vci_head
 	for (k = 0; k < VCI_STREAMS; k++)
 		if (h->open[k].segment == i)
 			return h->open[k].used;
-	return t->s[i].seq <= h->checkpoint_seq ? t->blocks : 0;
+	if (i == t->direct)
+		return t->direct_settled;
+	return t->s[i].seq <= h->checkpoint_seq && t->s[i].turn <= t->frozen_turns ?
+	       t->blocks : 0;
 }
 
 /**

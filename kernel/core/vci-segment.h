@@ -41,6 +41,9 @@ struct vci_segments {
 	u32 blocks_log2;
 	u32 cursor;		/* where to look for a free one */
 	u64 turns;		/* the last one given */
+	u64 frozen_turns;	/* ... at the checkpoint's freeze */
+	u32 direct;		/* open for direct writes at the freeze, or VCI_NO_SEGMENT */
+	u32 direct_settled;	/* blocks of it that are settled then */
 	u64 clock;		/* blocks filled so far: the policy's */
 	u32 count[VCI_LIVES];	/* how many lead which life */
 	struct vci_segment *s;
@@ -71,6 +74,16 @@ static inline u32 vci_segment_of(const struct vci_segments *t, u64 addr)
 static inline u32 vci_segments_good(const struct vci_segments *t)
 {
 	return t->nr - t->count[VCI_LIFE_BAD];
+}
+
+/*
+ * A turn for a segment that an earlier activation opened: all differ, also those of
+ * direct writes, which begin with no batch of their own.
+ */
+static inline u64 vci_segment_old_turn(u64 seq, u32 i)
+{
+	static_assert(VCI_SEGMENTS_MAX <= 1u << 16);
+	return seq << 16 | i;
 }
 
 void vci_segment_set(struct vci_segments *t, u32 i, enum vci_segment_life life);

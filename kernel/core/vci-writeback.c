@@ -5,8 +5,8 @@
  *	1 collect dirty extents in offset order; none where a write past the log
  *	  is in flight.  Announce the copying, so that nobody writes there in place
  *	  any more, and wait for those who do (O12, P3)
- *	2 flush the cache device, if a batch or a write in place completed that isn't
- *	  durable.  Bump the tickets of what was collected
+ *	2 name what has landed; flush the cache device, if a batch or a write in place
+ *	  completed that isn't durable.  Bump the tickets of what was collected
  *	3 copy: neighbours are one write
  *	4 flush the backing device; end the tickets
  *	5 append CLEAN entries, flush the cache device
@@ -201,6 +201,10 @@ static void end_tickets(struct vci_cache *c)
 
 static int make_durable(struct vci_cache *c)
 {
+	int r = vci_direct_name(c);
+
+	if (r)
+		return r;
 	if (READ_ONCE(c->log.completed_seq) <= READ_ONCE(c->log.durable_seq) &&
 	    (u32)atomic_read(&c->placed) == READ_ONCE(c->placed_flushed))
 		return 0;

@@ -164,7 +164,7 @@ static void add(struct sim_result *sum, const struct sim_result *r)
 	sum->full_appends += r->full_appends;
 	sum->clones += r->clones;
 	sum->writes_logged += r->writes_logged;
-	sum->writes_apart += r->writes_apart;
+	sum->writes_direct += r->writes_direct;
 	sum->writes_placed += r->writes_placed;
 	sum->dead_places += r->dead_places;
 	sum->fill_reads += r->fill_reads;
@@ -265,8 +265,8 @@ static int report(const struct sim_options *o, const struct sim_result *r)
 	printf("# %llu hits, %llu of dirty data, %llu on their way into the log, %llu misses, %llu read around, %llu sectors compared, %llu operations failed with a device\n",
 	       r->hits, r->dirty_hits, r->fill_reads, r->misses, r->around, r->verified,
 	       r->failed_ops);
-	printf("# %llu writes to the log, %llu of them apart from the header, %llu in place (%llu sectors mapped elsewhere meanwhile), %llu past it, %llu met dirty data, %llu blocks written back, %llu flush messages, %llu times in order without room\n",
-	       r->writes_logged, r->writes_apart, r->writes_placed, r->dead_places,
+	printf("# %llu writes to the log, %llu direct ones, %llu in place (%llu sectors mapped elsewhere meanwhile), %llu past it, %llu met dirty data, %llu blocks written back, %llu flush messages, %llu times in order without room\n",
+	       r->writes_logged, r->writes_direct, r->writes_placed, r->dead_places,
 	       r->past_log,
 	       r->met_dirty, r->written_back, r->messages, r->wedged);
 	printf("# %llu batches, %llu checkpoints, %llu blocks evicted, %llu appended again, %llu stale fills, %llu appends without room, %llu nodes cloned\n",

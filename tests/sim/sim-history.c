@@ -245,6 +245,7 @@ static struct vci_open_params open_params(struct world *w, struct sim_rng *rng)
 		.backing_blocks = w->backing_disk.dev.blocks,
 		.random = sim_rand(rng),
 		.ordered = w->ordered,
+		.direct = w->weights.direct,
 		.ops = &cache_ops,
 		.ctx = w,
 	};
@@ -534,7 +535,7 @@ static void add_counters(struct sim_result *res, const struct world *w)
 	res->full_appends += w->full_appends;
 	res->clones += w->clones;
 	res->writes_logged += w->writes_logged;
-	res->writes_apart += w->writes_apart;
+	res->writes_direct += w->writes_direct;
 	res->writes_placed += w->writes_placed;
 	res->dead_places += w->dead_places;
 	res->fill_reads += w->fill_reads;

@@ -22,7 +22,7 @@ struct sim_options {
 struct sim_result {
 	u64 histories, crashes, opens, closes, ops, verified, hits, misses, io;
 	u64 batches, checkpoints, evicted, moved, stale, full_appends, clones;
-	u64 writes_logged, writes_apart, writes_placed, dead_places, fill_reads, around;
+	u64 writes_logged, writes_direct, writes_placed, dead_places, fill_reads, around;
 	u64 dirty_hits, met_dirty, past_log, written_back, messages, failed_ops, wedged;
 	u64 min_ops;		/* operations of the shortest history */
 	u64 rounds;

@@ -406,8 +406,8 @@ static bool may_survive(const struct world *w, struct sector *s, u32 version)
 {
 	u32 k = s->next_past, floor = s->durable;
 
-	/* A host crash loses nothing that was acknowledged. */
-	if (w->host_only)
+	/* A host crash loses nothing that was acknowledged, but for direct writes. */
+	if (w->host_only && !w->weights.direct)
 		floor = max(floor, newest_acked(w, s, U32_MAX));
 	if (version == s->version)
 		return true;

@@ -317,7 +317,7 @@ static void fill_commit(struct world *w, struct op *op)
 static void to_log(struct world *w, struct op *op)
 {
 	op->phase = PH_LOG;
-	op->done = 0;
+	op->in_batch = false;
 	op->queued = ++w->clock;
 }
 
@@ -342,7 +342,78 @@ static bool goes_past_log(struct world *w)
 	return past;
 }
 
-/* In place, past the log, or into it. */
+/* As much as there is a place for; false: none. */
+static bool goes_direct(struct world *w, struct op *op)
+{
+	u32 left = op->blocks - op->done;
+
+	/* Often as if many writes had come since the last flush. */
+	if (sim_percent(&w->rng, 50))
+		w->cache->direct.since_flush = OPS_MAX;
+	/* Small ones with FUA are direct here, too, and are to be named as large ones are. */
+	if (!sim_percent(&w->rng, w->weights.direct) ||
+	    !vci_direct_begin(w->cache, op->off + op->done, left,
+			      op->fua && sim_percent(&w->rng, 40), &op->direct))
+		return false;
+	trace(w, "write %u: %u blocks from %u on go to %llu", op->version, op->direct.blocks,
+	      op->done, op->direct.addr);
+	op->wait = sim_percent(&w->rng, 20) ? sim_below(&w->rng, 200) : 0;
+	op->phase = PH_DIRECT;
+	return true;
+}
+
+static void direct_write(struct world *w, struct op *op)
+{
+	if (user_io(w, &w->cache_disk, op->direct.addr, op->direct.blocks,
+		    op->data + (size_t)op->done * VCI_BLOCK_SIZE, true, VCI_IO_FUA)) {
+		if (stopped(w))
+			return;
+		vci_direct_failed(w->cache, &op->direct, -EIO);
+		if (!vci_cache_is_stuck(w->cache))
+			violation(w, "broken: a direct write failed, and the cache isn't stuck");
+		op_failed(w, op);
+		return;
+	}
+	op->wait = sim_percent(&w->rng, 20) ? sim_below(&w->rng, 50) : 0;
+	op->phase = PH_LAND;
+}
+
+/* It is acknowledged at once, or when a batch has named it. */
+static void landed(struct world *w, struct op *op)
+{
+	model_logged(w, op->off + op->done, op->direct.blocks, op->version);
+	trace(w, "write %u landed at %llu", op->version, op->direct.addr);
+	op->done += op->direct.blocks;
+	w->writes_direct++;
+	if (op->done < op->blocks) {
+		if (!goes_direct(w, op))
+			to_log(w, op);
+	} else if (op->fua) {
+		to_log(w, op);
+	} else {
+		model_ack(w, op->version);
+		op->kind = OP_NONE;
+	}
+}
+
+static void direct_land(struct world *w, struct op *op)
+{
+	int r = vci_direct_end(w->cache, &op->direct);
+
+	if ((r == -EAGAIN || r == -ENOMEM) && !core_locked(w)) {
+		op->busy = true;
+		r = vci_direct_end_sleep(w->cache, &op->direct);
+		op->busy = false;
+	}
+	if (stopped(w) || r == -EBUSY || r == -EAGAIN || r == -ENOMEM)
+		return;
+	if (!r)
+		landed(w, op);
+	else if (!unexpected(w, "vci_direct_end", r))
+		op_failed(w, op);
+}
+
+/* In place, past the log, straight to the device, or into the log. */
 static void log_begin(struct world *w, struct op *op)
 {
 	bool hit;
@@ -353,7 +424,7 @@ static void log_begin(struct world *w, struct op *op)
 	if (!op->addr) {
 		if (goes_past_log(w))
 			announce(w, op, op->off, op->blocks);
-		else
+		else if (!goes_direct(w, op))
 			to_log(w, op);
 		return;
 	}
@@ -519,10 +590,8 @@ static void write_end(struct world *w, struct op *op)
 
 /* ---- flushes ---- */
 
-static void flush_begin(struct world *w, struct op *op)
+static void flush_devices(struct world *w, struct op *op)
 {
-	op->began = w->clock;
-	op->mode = w->mode;
 	op->need[0] = vci_flush_cache_begin(w->cache, &op->token[0]);
 	op->need[1] = vci_flush_backing_begin(w->cache, &op->token[1]);
 	op->wait = 0;
@@ -530,6 +599,31 @@ static void flush_begin(struct world *w, struct op *op)
 	op->flushed[1] = false;
 	trace(w, "flush: cache %d, backing %d", op->need[0], op->need[1]);
 	op->phase = PH_FLUSH;
+}
+
+static void flush_begin(struct world *w, struct op *op)
+{
+	op->began = w->clock;
+	op->mode = w->mode;
+	if (vci_direct_flush(w->cache)) {
+		trace(w, "flush: waits for a batch");
+		to_log(w, op);
+		return;
+	}
+	flush_devices(w, op);
+}
+
+/* A batch that began behind it has completed. */
+void op_batch_done(struct world *w, struct op *op)
+{
+	op->in_batch = false;
+	if (op->kind == OP_FLUSH) {
+		flush_devices(w, op);
+		return;
+	}
+	model_ack(w, op->version);
+	model_ack_fua(w, op);
+	op->kind = OP_NONE;
 }
 
 static void flush_go_on(struct world *w, struct op *op)
@@ -629,6 +723,12 @@ static void advance(struct world *w, struct op *op)
 	case PH_PLACED:
 		place_end(w, op);
 		break;
+	case PH_DIRECT:
+		direct_write(w, op);
+		break;
+	case PH_LAND:
+		direct_land(w, op);
+		break;
 	case PH_FLUSH:
 		flush_go_on(w, op);
 		break;
@@ -679,7 +779,7 @@ static void no_room(struct world *w)
 		return;
 	}
 	for (i = 0; i < OPS_MAX; i++)
-		if (w->ops[i].kind == OP_WRITE && w->ops[i].phase == PH_LOG)
+		if (w->ops[i].kind != OP_NONE && w->ops[i].phase == PH_LOG)
 			op_failed(w, &w->ops[i]);
 }
 
@@ -753,7 +853,7 @@ void choose_range(struct world *w, u64 *off, u32 *blocks)
 	max_blocks = min(s->blocks - first, wt->op_blocks);
 	*off = s->off + first;
 	*blocks = sim_range(&w->rng, 1, max_blocks);
-	if (sim_percent(&w->rng, 50))
+	if (sim_percent(&w->rng, wt->direct ? 85 : 50))
 		*blocks = min(max_blocks, round_up(*blocks, 8u));
 }
 
@@ -781,6 +881,7 @@ static void start_op(struct world *w, struct op *op)
 	op->submitted = false;
 	op->busy = false;
 	op->fua = false;
+	op->in_batch = false;
 	choose_range(w, &op->off, &op->blocks);
 	if (n < wt->flush) {
 		op->kind = OP_FLUSH;
@@ -808,7 +909,8 @@ void user_step(struct world *w)
 		if (op->busy || (op->kind == OP_NONE) == go_on)
 			continue;
 		if ((op->phase == PH_HIT || op->phase == PH_FLUSH ||
-		     op->phase == PH_PLACE || op->phase == PH_PLACED) && op->wait) {
+		     op->phase == PH_PLACE || op->phase == PH_PLACED ||
+		     op->phase == PH_DIRECT || op->phase == PH_LAND) && op->wait) {
 			op->wait--;
 			continue;
 		}

@@ -17,8 +17,8 @@ static struct op *oldest_queued(struct world *w, const bool *taken)
 	for (i = 0; i < OPS_MAX; i++) {
 		struct op *op = &w->ops[i];
 
-		if (op->kind == OP_WRITE && op->phase == PH_LOG && !(taken && taken[i]) &&
-		    (!found || op->queued < found->queued))
+		if ((op->kind == OP_WRITE || op->kind == OP_FLUSH) && op->phase == PH_LOG &&
+		    !(taken && taken[i]) && (!found || op->queued < found->queued))
 			found = op;
 	}
 	return found;
@@ -26,7 +26,7 @@ static struct op *oldest_queued(struct world *w, const bool *taken)
 
 /* ---- when the cache has failed ---- */
 
-/* Past the cache, if nothing in it is dirty; else nobody may write (law 5). */
+/* Past the cache, if nothing in it is dirty; else nobody may write, or flush (law 5). */
 static void turn_away(struct world *w)
 {
 	struct op *op;
@@ -35,6 +35,10 @@ static void turn_away(struct world *w)
 	while ((op = oldest_queued(w, NULL))) {
 		if (vci_cache_is_stuck(w->cache)) {
 			op_failed(w, op);
+			continue;
+		}
+		if (op->kind == OP_FLUSH) {
+			op_batch_done(w, op);
 			continue;
 		}
 		op->began = w->clock;
@@ -54,6 +58,9 @@ static void fail_batch(struct world *w)
 		if (op->kind == OP_WRITE && op->phase == PH_LOG)
 			op_failed(w, op);
 	}
+	for (i = 0; i < OPS_MAX; i++)
+		if (w->ops[i].kind != OP_NONE && w->ops[i].in_batch)
+			op_failed(w, &w->ops[i]);
 	st->phase = ST_LEAVE;
 }
 
@@ -63,7 +70,10 @@ static bool enter(struct world *w)
 {
 	struct stream *st = &w->stream;
 
-	if (!oldest_queued(w, NULL))
+	if (!oldest_queued(w, NULL) && !vci_direct_due(w->cache) &&
+	    !(vci_direct_pending(w->cache) && sim_percent(&w->rng, 3)))
+		return false;
+	if (!oldest_queued(w, NULL) && vci_cache_is_failed(w->cache))
 		return false;
 	if (vci_cache_is_failed(w->cache)) {
 		turn_away(w);
@@ -80,22 +90,26 @@ static bool enter(struct world *w)
 	return true;
 }
 
-/* As much of @op as fits; false: the batch is full. */
+/* As much of @op as fits, if it isn't just to be behind what has landed; false: it's full. */
 static bool take(struct world *w, struct op *op)
 {
 	static const struct vci_ticket none;
 	struct vci_fill *f = &w->stream.fill;
 	u32 done = op->done;
 
+	if (op->kind == OP_FLUSH || done == op->blocks) {
+		op->in_batch = true;
+		f->fua |= op->kind == OP_WRITE;
+		return true;
+	}
 	while (done < op->blocks) {
 		int i = vci_fill_reserve(f, op->off + done, op->blocks - done, &none);
 
 		if (i < 0)
 			return false;
 		w->stream.op[i] = op - w->ops;
-		if (!f->apart)
-			memcpy(vci_fill_data(f, i), op->data + (size_t)done * VCI_BLOCK_SIZE,
-			       (size_t)f->e[i].blocks * VCI_BLOCK_SIZE);
+		memcpy(vci_fill_data(f, i), op->data + (size_t)done * VCI_BLOCK_SIZE,
+		       (size_t)f->e[i].blocks * VCI_BLOCK_SIZE);
 		done += f->e[i].blocks;
 		vci_fill_commit(f, i, true);
 		f->fua |= op->fua;
@@ -113,9 +127,6 @@ static void build(struct world *w)
 	st->fill.stream = sim_below(&w->rng, w->weights.streams);
 	st->fill.write = true;
 	st->fill.fua = false;
-	/* As on a device without a volatile cache, or as if it had none. */
-	st->fill.apart = !w->ordered && sim_percent(&w->rng, w->weights.apart);
-	st->data_written = 0;
 	while ((op = oldest_queued(w, taken))) {
 		taken[op - w->ops] = true;
 		if (!take(w, op) || sim_percent(&w->rng, 20))
@@ -123,7 +134,7 @@ static void build(struct world *w)
 	}
 	st->applied = 0;
 	memset(&st->a, 0, sizeof(st->a));
-	st->phase = st->fill.nr ? ST_BEGIN : ST_LEAVE;
+	st->phase = st->fill.nr || vci_direct_pending(w->cache) ? ST_BEGIN : ST_ACK;
 }
 
 static void begin(struct world *w)
@@ -134,9 +145,11 @@ static void begin(struct world *w)
 	trace(w, "batch of %u writes: %d, seq %llu at %llu+%u, flags %u", st->fill.nr, r,
 	      st->a.info.seq, st->a.addr, st->a.blocks, st->a.flags);
 	st->wait = sim_percent(&w->rng, 20) ? sim_below(&w->rng, 60) : 0;
-	st->phase = st->fill.apart ? ST_DATA : ST_WRITE;
+	st->phase = ST_WRITE;
 	if (r == -EAGAIN) {
 		st->phase = ST_PREPARE;
+	} else if (r == -ENODATA) {
+		st->phase = ST_ACK;
 	} else if (r == -ENOSPC) {
 		st->full = true;
 		w->full_appends++;
@@ -185,25 +198,6 @@ static void may_fail(struct world *w)
 		w->cache_disk.fail_in = 1;
 }
 
-/* The data of one entry, its user's own: the header is written when there is no more. */
-static void submit_data(struct world *w)
-{
-	struct stream *st = &w->stream;
-	const struct vci_fill_entry *e = &st->fill.e[st->data_written];
-	struct op *op = &w->ops[st->op[st->data_written]];
-	int r;
-
-	may_fail(w);
-	r = user_io(w, &w->cache_disk, st->a.addr + e->data_block - st->a.skip, e->blocks,
-		    op->data + (e->off - op->off) * VCI_BLOCK_SIZE, true, VCI_IO_FUA);
-	if (stopped(w))
-		return;
-	if (r)
-		submit_failed(w, r);
-	else if (++st->data_written == st->fill.nr)
-		st->phase = ST_WRITE;
-}
-
 static void submit(struct world *w)
 {
 	struct stream *st = &w->stream;
@@ -214,8 +208,7 @@ static void submit(struct world *w)
 		return;
 	}
 	may_fail(w);
-	r = user_io(w, &w->cache_disk, st->a.addr,
-		    st->fill.apart ? st->a.info.header_blocks : st->a.blocks,
+	r = user_io(w, &w->cache_disk, st->a.addr, st->a.blocks,
 		    st->fill.buffer + st->a.skip * VCI_BLOCK_SIZE, true,
 		    st->a.flags);
 	if (stopped(w))
@@ -249,7 +242,6 @@ static void mapped(struct world *w)
 	if (st->fill.nr > 1)
 		w->now.several_seq = st->a.info.seq;
 	w->writes_logged += st->fill.nr;
-	w->writes_apart += st->fill.apart ? st->fill.nr : 0;
 	st->phase = ST_ACK;
 	/* The gate may be left before the users are told, or behind that. */
 	if (sim_below(&w->rng, 2)) {
@@ -303,6 +295,9 @@ static void acknowledge(struct world *w)
 			model_ack_fua(w, op);
 		op->kind = OP_NONE;
 	}
+	for (i = 0; i < OPS_MAX; i++)
+		if (w->ops[i].kind != OP_NONE && w->ops[i].in_batch)
+			op_batch_done(w, &w->ops[i]);
 	st->phase = st->left ? ST_IDLE : ST_LEAVE;
 	st->left = false;
 }
@@ -325,9 +320,6 @@ bool stream_step(struct world *w)
 		break;
 	case ST_PREPARE:
 		return prepare(w);
-	case ST_DATA:
-		submit_data(w);
-		break;
 	case ST_WRITE:
 		submit(w);
 		break;

@@ -12,7 +12,7 @@
  * ever.  Per sector the model knows what the VOLUME holds, that is the pair of
  * both devices, and which versions were overwritten lately, by whom:
  *
- *  - a write to the log takes effect when it is mapped;
+ *  - a write to the log takes effect when it is mapped, a direct one when it lands;
  *  - a write in place takes effect when it is on the cache device; but if a write to
  *    the log was mapped since it began, it counts as overwritten by that one;
  *  - a write past the log takes effect when it is on the backing device; but if
@@ -117,6 +117,8 @@ enum op_phase {
 	PH_LOG,			/* waits for the stream, or is in its batch */
 	PH_PLACE,		/* may be written in place, holds the guard */
 	PH_PLACED,		/* ... and was, but nobody knows yet */
+	PH_DIRECT,		/* has a place of its own */
+	PH_LAND,		/* ... and was written there */
 	PH_FLUSH,
 };
 
@@ -133,7 +135,7 @@ struct op {
 	bool fua;
 	bool zeroes;		/* DISCARD: really */
 	bool busy;		/* the core is at it */
-	u32 wait;		/* HIT, PLACE: a slow device */
+	u32 wait;		/* HIT, PLACE, DIRECT, LAND: a slow device */
 	bool submitted;
 	u64 addr;		/* HIT, PLACE */
 	bool dirty;		/* HIT */
@@ -143,7 +145,9 @@ struct op {
 	struct vci_plan_piece part;	/* of the data: what is to be stored of it next */
 	struct vci_write w;
 	int fill, entry;
-	u32 done;		/* blocks of it that went to the log */
+	u32 done;		/* blocks of it that went to the log, or have landed */
+	struct vci_direct_write direct;
+	bool in_batch;		/* LOG: all of it landed, or a FLUSH: waits for that */
 	u64 data_off;		/* where data[] was read */
 	u32 queued;		/* LOG: since when */
 	bool need[2];		/* FLUSH: cache, backing device */
@@ -153,8 +157,7 @@ struct op {
 };
 
 enum stream_phase {
-	ST_IDLE, ST_BUILD, ST_BEGIN, ST_PREPARE, ST_DATA, ST_WRITE, ST_MAP, ST_MAP_SLEEP, ST_ACK,
-	ST_LEAVE,
+	ST_IDLE, ST_BUILD, ST_BEGIN, ST_PREPARE, ST_WRITE, ST_MAP, ST_MAP_SLEEP, ST_ACK, ST_LEAVE,
 };
 
 /* The way of users' writes to the log, as the shell goes it. */
@@ -166,7 +169,6 @@ struct stream {
 	bool left;		/* the gate, before the users were told */
 	enum mode mode;		/* when the batch began */
 	u32 applied;		/* entries that took effect in the model */
-	u32 data_written;	/* entries, if data is written apart */
 	u32 wait;		/* a slow device */
 	u32 fail_in;		/* its n-th write from now fails; 0: none */
 	struct vci_fill fill;
@@ -195,7 +197,7 @@ struct weights {
 	u32 around;		/* percent of misses that may read around */
 	u32 hot;		/* percent of operations to the first spot */
 	u32 streams;		/* batches go to one of so many */
-	u32 apart;		/* percent of batches whose data is written first */
+	u32 direct;		/* percent of writes that may be direct; 0: none can be */
 	bool no_spare_memory;	/* for what can do without */
 	u32 no_memory;		/* percent of the writer's steps */
 	u32 errors;		/* percent of rounds with one on the cache device */
@@ -262,7 +264,7 @@ struct world {
 	/* counters */
 	u64 crashes, opens, closes, ops_done, verified, hits, misses, dirty_hits;
 	u64 batches, checkpoints, evicted, moved, stale, full_appends, clones;
-	u64 writes_logged, writes_apart, writes_placed, dead_places, fill_reads, around;
+	u64 writes_logged, writes_direct, writes_placed, dead_places, fill_reads, around;
 	u64 met_dirty, past_log, written_back, messages, failed_ops, wedged;
 	struct sim_table *table;
 };
@@ -305,6 +307,7 @@ int user_io(struct world *w, struct sim_disk *d, u64 addr, u32 blocks, void *dat
 bool core_locked(const struct world *w);
 bool unexpected(struct world *w, const char *what, int r);
 void op_failed(struct world *w, struct op *op);
+void op_batch_done(struct world *w, struct op *op);
 void user_step(struct world *w);
 void change_mode(struct world *w);
 void world_step(struct world *w);

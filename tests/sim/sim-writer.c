@@ -119,6 +119,17 @@ static int checkpoint(struct world *w)
 	return r;
 }
 
+static void name_landed(struct world *w)
+{
+	int r = vci_direct_name(w->cache);
+
+	trace(w, "name what has landed: %d", r);
+	if (r == -ENOSPC)
+		w->full = true;
+	else
+		unexpected(w, "vci_direct_name", r);
+}
+
 static void settle(struct world *w)
 {
 	trace(w, "settle");
@@ -401,7 +412,7 @@ void writer_step(struct world *w)
 	else if ((n -= wt->checkpoint) < wt->invalidate)
 		invalidate(w);
 	else if ((n -= wt->invalidate) < wt->settle)
-		settle(w);
+		sim_percent(&w->rng, 30) ? name_landed(w) : settle(w);
 	else
 		writeback_round(w);
 	end_work(w);

@@ -62,6 +62,7 @@ int rig_open(struct rig *rig)
 		.backing_blocks = rig->backing.dev.blocks,
 		.random = sim_rand(&rig->rng),
 		.ordered = rig->ordered,
+		.direct = rig->direct,
 		.force = rig->force,
 		.ops = &rig_ops,
 		.ctx = rig,

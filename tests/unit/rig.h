@@ -24,6 +24,7 @@ struct rig {
 	struct vci_fill fill;
 	unsigned int drained;
 	bool ordered;
+	bool direct;
 	u8 log_stream;		/* of rig_log_write() */
 	bool no_data;		/* rig_verify() compares none */
 	bool force;		/* rig_open() activates whatever is lost */

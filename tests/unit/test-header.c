@@ -99,7 +99,7 @@ struct field_case {
 	x(size_beyond_device, HDR_SIZE, EILSEQ, h->blocks += 4096)	\
 	x(type, HDR_TYPE, EILSEQ, h->type = 3)				\
 	x(type_zero, HDR_TYPE, EILSEQ, h->type = 0)			\
-	x(incompat, HDR_INCOMPAT, EOPNOTSUPP, h->incompat |= 2)		\
+	x(incompat, HDR_INCOMPAT, EOPNOTSUPP, h->incompat |= 4)		\
 	x(ro_compat, HDR_ROCOMPAT, EROFS, h->ro_compat = 1)		\
 	x(unclean, HDR_FIELD, EILSEQ, h->unclean = 2)			\
 	x(flags, HDR_FIELD, EILSEQ, h->flags |= 8)			\

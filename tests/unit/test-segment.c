@@ -87,12 +87,17 @@ static void test_in_order(void)
 	vci_segment_set(&t, 2, VCI_LIFE_CLOSED);
 	vci_segment_set(&t, 4, VCI_LIFE_CLOSED);
 	t.s[4].turn = t.s[2].turn + 1;
-	is_u64(vci_segments_age(&t, VCI_STREAMS, 1), t.s[2].seq - 1,
+	is_u64(vci_segments_age(&t, VCI_STREAMS, 1), vci_segment_old_turn(t.s[2].seq, 2) - 1,
 	       "segment:age_in_the_log");
 	is_u64(vci_segments_age(&t, t.s[2].stream, 1), t.s[2].turn, "segment:age_in_its_queue");
-	vci_segments_pick_victims(&t, VCI_STREAMS, t.s[4].seq);
+	vci_segments_pick_victims(&t, VCI_STREAMS, vci_segment_old_turn(t.s[4].seq, 4));
 	ok(t.s[4].life == VCI_LIFE_VICTIM && t.s[2].life == VCI_LIFE_CLOSED,
 	   "segment:first_of_the_log");
+	vci_segment_set(&t, 4, VCI_LIFE_CLOSED);
+	t.s[4].seq = t.s[2].seq;
+	is_u64(vci_segments_pick_victims(&t, VCI_STREAMS,
+					 vci_segments_age(&t, VCI_STREAMS, 1)), 1,
+	       "segment:of_two_with_one_number_one_is_first");
 	vci_segment_set(&t, 2, VCI_LIFE_DRAINED);
 	vci_segment_set(&t, 4, VCI_LIFE_DRAINED);
 }

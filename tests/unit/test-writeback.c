@@ -83,60 +83,6 @@ static void test_fua(void)
 	rig_exit(&rig);
 }
 
-/*
- * Data that is written before the header, from pages that change meanwhile: what the
- * device got counts.  The buffer has something else.
- */
-static int write_apart(u64 off, u32 blocks, u32 value, bool header)
-{
-	static const struct vci_ticket none;
-	struct vci_fill *f = &rig.fill;
-	struct vci_append a;
-	int i, r;
-
-	assert(vci_append_enter(rig.c));
-	vci_fill_init(f, rig.buffer, vci_cache_batch_blocks(rig.c),
-		      vci_cache_batch_align(rig.c));
-	f->write = true;
-	f->apart = true;
-	i = vci_fill_reserve(f, off, blocks, &none);
-	assert(!i && f->e[0].blocks == blocks);
-	memset(vci_fill_data(f, 0), ~value, (size_t)blocks * VCI_BLOCK_SIZE);
-	vci_fill_commit(f, 0, true);
-	while ((r = vci_append_begin(rig.c, f, &a)) == -EAGAIN)
-		assert(!vci_append_prepare(rig.c));
-	assert(!r);
-	memset(rig.data, value, (size_t)blocks * VCI_BLOCK_SIZE);
-	r = vci_write(&rig.cache.dev, a.addr + f->e[0].data_block - a.skip, blocks,
-		      rig.data, VCI_IO_FUA);
-	if (header) {
-		r = r ? r : vci_write(&rig.cache.dev, a.addr, a.info.header_blocks,
-				      f->buffer + a.skip * VCI_BLOCK_SIZE, a.flags);
-		r = r ? r : vci_append_map(rig.c, f, &a);
-		vci_append_leave(rig.c);
-	}
-	return r;
-}
-
-static void test_apart(void)
-{
-	setup();
-	is_u64(write_apart(0, 64, 1, true), 0, "writeback:apart");
-	is_u64(rig_value(&rig, 0), 1, "writeback:apart_is_read_back");
-	assert(!rig_flush(&rig));
-	assert(!write_apart(0, 64, 2, false));
-	rig_crash(&rig, SIM_CUT_KEEP_ALL);
-	assert(!rig_open(&rig));
-	is_u64(rig.report.torn, 0, "writeback:apart_is_never_torn");
-	is_u64(rig_value(&rig, 0), 1, "writeback:apart_counts_as_the_device_got_it");
-	is_u64(rig_value(&rig, 63), 1, "writeback:all_of_it");
-	is_u64(dirty(), 64, "writeback:apart_is_dirty");
-	assert(!rig_write_back(&rig));
-	is_u64(backing_value(63), 1, "writeback:apart_is_written_back");
-	assert(!rig_close(&rig) && !rig_verify(&rig));
-	rig_exit(&rig);
-}
-
 /* ---- write-back ---- */
 
 static void test_write_back(void)
@@ -492,7 +438,6 @@ int main(void)
 	test_cost();
 	test_crash();
 	test_fua();
-	test_apart();
 	test_write_back();
 	test_sample();
 	test_past_the_log();

@@ -1,22 +1,32 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Large writes to a cache device without a volatile cache: data goes there from the
-# users' pages, and the header behind it.  They are right, alone and many at once, in
-# sizes that take several batches too; and on a device with a cache there are none.
+# Direct writes, to a cache device without a volatile cache: data goes there from the
+# users' pages, and is named later.  They cost what they should, are right, alone and many
+# at once, in sizes that take several pieces too, and are there after a flush and a reset.
 # timeout: 600
 
 . "$VCI_ROOT/tests/vm/lib.sh"
 . "$VCI_ROOT/tests/vm/vci-lib.sh"
 
-DEVICE=/dev/mapper/apart
+DEVICE=/dev/mapper/direct
 MIB=64
 
-# put KIB NUMBER: new data to device and model.
+# put KIB NUMBER [FLAG]: new data to device and model.
 put() {
 	dd if=/dev/urandom of=/tmp/data bs="${1}K" count=1 2>/dev/null
 	dd if=/tmp/data of="$MODEL" bs="${1}K" seek="$2" conv=notrunc 2>/dev/null
-	dd if=/tmp/data of="$DEVICE" bs="${1}K" seek="$2" oflag=direct conv=notrunc 2>/dev/null
+	dd if=/tmp/data of="$DEVICE" bs="${1}K" seek="$2" "oflag=direct${3:+,$3}" conv=notrunc \
+		2>/dev/null
+}
+
+# Five writes of 4 KiB to new places: of those that follow no flush is near.
+FRESH=15000
+leave_flush() {
+	local i
+
+	for i in 0 1 2 3 4; do put 4 $((FRESH + i)); done
+	FRESH=$((FRESH + 5))
 }
 
 # cost COMMAND...: sets COST, "writes sectors" of the cache device.
@@ -29,12 +39,18 @@ cost() {
 	COST="$(awk '{ print $3 - $1, $4 - $2 }' <<<"$a $b")"
 }
 
-# often EXPECTED KIB FIRST: of eight writes, as the background may come between.
+put_and_flush() {
+	put "$@"
+	sync "$DEVICE"
+}
+
+# often EXPECTED FUNCTION KIB FIRST [FLAG]: of eight, as the background may come between.
 often() {
 	local i right=0
 
 	for i in 0 1 2 3 4 5 6 7; do
-		cost put "$2" $(($3 + 3 * i))
+		[ -z "${LATE:-}" ] || leave_flush
+		cost "$2" "$3" $(($4 + 3 * i)) "${@:5}"
 		if [ "$COST" = "$1" ]; then right=$((right + 1)); else diag "cost: $COST"; fi
 	done
 	test "$right" -ge 2
@@ -62,17 +78,29 @@ BACKING="$(make_backing "$MIB" 0 max_sectors=2560)"
 CACHE="$(make_cache 256 20 max_sectors=2560 cache_size=0)"
 MODEL="$(make_loop "$MIB")"
 vci_format "$CACHE"
-vci_create apart "$BACKING" "$CACHE" writeback || bail_out "cannot create"
-dmsetup message apart 0 max_dirty_age 86400
+vci_create direct "$BACKING" "$CACHE" writeback || bail_out "cannot create"
+dmsetup message direct 0 max_dirty_age 86400
 # A header is as long as it must be: here a physical block.
 HEADER=$(($(cat "/sys/block/${CACHE##*/}/queue/physical_block_size") / 512))
 start_busy
 put 64 90
-vci_settle apart
-check "a write of 64 KiB is one of its data and one of a header" \
-	often "2 $((128 + HEADER))" 64 100
-check "one of 60 KiB is copied: one write" \
-	often "1 $((120 + HEADER))" 60 300
+vci_settle direct
+leave_flush
+check "a write of 64 KiB is one of the device" often "1 128" put 64 100
+check "one with FUA is one more, which names it" \
+	often "2 $((128 + HEADER))" put 64 200 dsync
+check "one of 4 KiB with FUA is copied: one write" \
+	often "1 $((8 + HEADER))" put 4 6000 dsync
+sync "$DEVICE"
+check "behind a flush, too" often "1 $((8 + HEADER))" put_and_flush 4 7000
+leave_flush
+check "else it is one of the device" often "1 8" put 4 8000
+check "so is one of 60 KiB" often "1 120" put 60 300
+LATE=1
+check "a flush names it in one write" often "2 $((8 + HEADER))" put_and_flush 4 9000
+LATE=
+cost sync "$DEVICE"
+check "another one writes nothing" test "$COST" = "0 0"
 kill "$BUSY"
 wait "$BUSY" 2>/dev/null
 check "they are read as they were written" is_right
@@ -84,12 +112,12 @@ done
 check "large ones" is_right
 if load; then ok "verified load"; else not_ok "verified load" "$(tail -n 30 "$VCI_OUT/fio")"; fi
 dd if="$DEVICE" of="$MODEL" bs=1M iflag=direct conv=notrunc 2>/dev/null
-check "remove" vci_remove apart
+check "remove" vci_remove direct
 check "vci-check finds nothing wrong" vci-check -q "$CACHE"
-check "create again" vci_create apart "$BACKING" "$CACHE" writeback
+check "create again" vci_create direct "$BACKING" "$CACHE" writeback
 check "all is there" is_right
-check "flush" dmsetup message apart 0 flush
-check "remove" vci_remove apart
+check "flush" dmsetup message direct 0 flush
+check "remove" vci_remove direct
 check "the backing device has everything" same_data "$BACKING" "$MODEL" "$MIB"
 image_is_valid "$CACHE" "$BACKING"
 done_testing

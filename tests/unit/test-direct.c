@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Direct writes: when there are any, what they cost, in which order they count, and what a
+ * crash leaves (D1-D8 of Documentation/design.rst).
+ */
+#include "rig.h"
+
+#define SEGMENT		512u
+
+static struct rig rig;
+
+/* Since the last flush. */
+static void many_writes(void)
+{
+	rig.c->direct.since_flush = 4;
+}
+
+/* With a log that has begun. */
+static void setup(void)
+{
+	rig_init(&rig, 16384, RIG_BACKING, SEGMENT);
+	rig.direct = true;
+	assert(!rig_open(&rig));
+	assert(!rig_log_write(&rig, 39000, 8, 1, false));
+	many_writes();
+}
+
+static u32 begin(u64 off, u32 blocks, struct vci_direct_write *w)
+{
+	return vci_direct_begin(rig.c, off, blocks, false, w);
+}
+
+static int write_data(const struct vci_direct_write *w, u32 value)
+{
+	memset(rig.data, value, (size_t)w->blocks * VCI_BLOCK_SIZE);
+	return vci_write(&rig.cache.dev, w->addr, w->blocks, rig.data, VCI_IO_FUA);
+}
+
+/* Such a write as the shell does it, or -1 if it goes to the log. */
+static int direct(u64 off, u32 blocks, u32 value)
+{
+	struct vci_direct_write w;
+	u32 done = 0;
+	int r = 0;
+
+	for (; !r && done < blocks; done += w.blocks) {
+		if (!begin(off + done, blocks - done, &w))
+			return -1;
+		r = write_data(&w, value);
+		r = r ? r : vci_direct_end_sleep(rig.c, &w);
+	}
+	return r;
+}
+
+/* A user's FLUSH. */
+static int flush(void)
+{
+	int r = vci_direct_flush(rig.c) ? vci_direct_name(rig.c) : 0;
+
+	return r ? r : rig_flush(&rig);
+}
+
+static void crash(enum sim_cut cut)
+{
+	rig_crash(&rig, cut);
+	assert(!rig_open(&rig));
+}
+
+static void test_cost(void)
+{
+	u64 writes, blocks, backing, i;
+
+	setup();
+	writes = rig.cache.writes;
+	blocks = rig.cache.blocks_written;
+	backing = rig.backing.reads + rig.backing.writes + rig.backing.flushes;
+	for (i = 0; i < 10; i++)
+		assert(!direct(100 + 16 * i, 8, i + 1));
+	is_u64(rig.cache.writes - writes, 10, "direct:is_one_write");
+	is_u64(rig.cache.blocks_written - blocks, 80, "direct:of_its_own_size");
+	is_u64(rig_value(&rig, 100 + 16 * 9), 10, "direct:is_read_back");
+	ok(vci_direct_pending(rig.c) && !vci_direct_due(rig.c), "direct:waits_for_its_name");
+	assert(!flush());
+	is_u64(rig.cache.writes - writes, 11, "direct:one_write_names_them_all");
+	is_u64(rig.cache.blocks_written - blocks, 88, "direct:of_one_unit");
+	ok(!vci_direct_pending(rig.c), "direct:nothing_is_left_to_be_named");
+	is_u64(rig.backing.reads + rig.backing.writes + rig.backing.flushes, backing,
+	       "direct:leaves_the_backing_device_alone");
+	crash(SIM_CUT_LOSE_ALL);
+	is_u64(rig.report.torn, 0, "direct:has_no_checksum");
+	for (i = 0; i < 10; i++)
+		if (rig_value(&rig, 100 + 16 * i) != (int)i + 1)
+			break;
+	is_u64(i, 10, "direct:survives_a_crash_when_flushed");
+	assert(!vci_redo_finish(rig.c));
+	is_u64(rig.c->stats.dirty_blocks, 88, "direct:is_dirty_then");
+	assert(!rig_write_back(&rig) && !rig_close(&rig));
+	is_u64(rig_verify(&rig), 0, "direct:closes_well");
+	rig_exit(&rig);
+}
+
+static void test_when(void)
+{
+	struct vci_direct_write w;
+	u32 i, n;
+
+	setup();
+	ok(!vci_direct_begin(rig.c, 0, 8, true, &w), "direct:not_small_ones_with_fua");
+	ok(!begin(0, 4, &w) && !begin(0, 12, &w), "direct:whole_units_only");
+	n = vci_direct_begin(rig.c, 0, 128, true, &w);
+	is_u64(n, 128, "direct:large_ones_with_fua");
+	vci_direct_failed(rig.c, &w, 0);
+	assert(!flush());
+	for (i = 0; !begin(0, 8, &w); i++)
+		;
+	is_u64(i, 4, "direct:not_the_first_four_after_a_flush");
+	vci_direct_failed(rig.c, &w, 0);
+	assert(!flush() && begin(0, 128, &w) == 128);
+	vci_direct_failed(rig.c, &w, 0);
+	ok(!vci_direct_pending(rig.c), "direct:what_was_refused_needs_no_name");
+	assert(!rig_close(&rig));
+	rig.direct = false;
+	assert(!rig_open(&rig) && !rig_log_write(&rig, 0, 8, 1, false));
+	ok(!begin(0, 128, &w), "direct:not_with_a_volatile_cache");
+	assert(!rig_close(&rig));
+	rig.direct = true;
+	rig.ordered = true;
+	assert(!rig_open(&rig) && !rig_log_write(&rig, 0, 8, 1, false));
+	ok(!begin(0, 128, &w), "direct:not_when_ordered");
+	rig_exit(&rig);
+}
+
+static void test_lost(void)
+{
+	setup();
+	assert(!direct(0, 8, 1) && !direct(8, 8, 2) && !flush());
+	assert(!rig_log_write(&rig, 0, 8, 3, false) && !flush());
+	many_writes();
+	assert(!direct(0, 8, 4) && !direct(16, 8, 4));
+	is_u64(rig_value(&rig, 0), 4, "direct:counts_when_it_landed");
+	crash(SIM_CUT_KEEP_ALL);
+	is_u64(rig_value(&rig, 0), 3, "direct:may_be_lost_before_a_flush");
+	ok(rig_value(&rig, 16) != 4, "direct:so_may_what_is_new");
+	is_u64(rig_value(&rig, 8), 2, "direct:but_not_what_was_named");
+	rig_exit(&rig);
+}
+
+/* D1 */
+static void test_order(void)
+{
+	setup();
+	assert(!direct(0, 8, 1) && !direct(0, 8, 2) && !direct(4, 8, 3));
+	assert(!rig_log_write(&rig, 100, 8, 7, false));
+	ok(!vci_direct_pending(rig.c), "direct:a_batch_names_what_landed_before");
+	assert(!direct(200, 8, 1) && !rig_log_write(&rig, 200, 8, 2, false));
+	assert(!rig_log_write(&rig, 300, 8, 1, false) && !direct(300, 8, 2));
+	assert(!flush());
+	crash(SIM_CUT_LOSE_ALL);
+	is_u64(rig_value(&rig, 0), 2, "direct:two_in_the_order_they_landed");
+	is_u64(rig_value(&rig, 4), 3, "direct:and_a_third");
+	is_u64(rig_value(&rig, 200), 2, "direct:a_batch_behind_it_counts");
+	is_u64(rig_value(&rig, 300), 2, "direct:it_counts_behind_a_batch");
+	rig_exit(&rig);
+}
+
+/* D1: who is in the gate with users' writes is mapped first. */
+static void test_gate(void)
+{
+	struct vci_direct_write w;
+
+	setup();
+	assert(begin(0, 8, &w) == 8 && !write_data(&w, 1));
+	assert(vci_append_enter(rig.c));
+	is_u64(-vci_direct_end(rig.c, &w), EBUSY, "direct:waits_for_users_in_the_gate");
+	is_u64(-vci_direct_end_sleep(rig.c, &w), EBUSY, "direct:and_doesnt_sleep_for_them");
+	vci_append_leave(rig.c);
+	vci_append_wait(rig.c);
+	is_u64(vci_direct_end(rig.c, &w), 0, "direct:waits_for_nobody_else");
+	vci_append_leave(rig.c);
+	is_u64(rig_value(&rig, 0), 1, "direct:lands_then");
+	rig_exit(&rig);
+}
+
+/* D2: a FLUSH while a batch in flight names it. */
+static void test_flush_in_flight(void)
+{
+	struct vci_append a = { 0 };
+	struct vci_fill *f = &rig.fill;
+
+	setup();
+	assert(!direct(0, 8, 1) && vci_append_enter(rig.c));
+	vci_fill_init(f, rig.buffer, vci_cache_batch_blocks(rig.c),
+		      vci_cache_batch_align(rig.c));
+	f->write = true;
+	assert(!vci_append_begin(rig.c, f, &a));
+	ok(vci_direct_flush(rig.c), "direct:has_no_name_before_that_is_complete");
+	assert(!vci_write(&rig.cache.dev, a.addr, a.blocks,
+			  f->buffer + a.skip * VCI_BLOCK_SIZE, a.flags));
+	assert(!vci_append_map(rig.c, f, &a));
+	ok(!vci_direct_flush(rig.c), "direct:has_one_then");
+	is_u64(-vci_append_begin(rig.c, f, &a), ENODATA, "direct:nothing_to_name");
+	vci_append_leave(rig.c);
+	rig_exit(&rig);
+}
+
+/* D6, and the flag of D7. */
+static void test_checkpoint(void)
+{
+	struct vci_direct_write w;
+	struct vci_header h;
+
+	setup();
+	rig_header(&rig, &h);
+	ok(h.incompat & VCI_INCOMPAT_DIRECT, "direct:old_readers_are_warned");
+	assert(!direct(0, 8, 1) && !vci_cache_checkpoint(rig.c));
+	ok(!vci_direct_pending(rig.c), "direct:a_checkpoint_names_it");
+	crash(SIM_CUT_LOSE_ALL);
+	is_u64(rig_value(&rig, 0), 1, "direct:it_is_in_the_checkpoint");
+	many_writes();
+	assert(!rig_write_back(&rig) && begin(0, 8, &w) == 8);
+	assert(!vci_cache_checkpoint(rig.c));
+	rig_header(&rig, &h);
+	ok(h.flags & VCI_HDR_DIRTY, "direct:in_flight_the_image_says_dirty");
+	assert(!write_data(&w, 5) && !vci_direct_end(rig.c, &w) && !flush());
+	crash(SIM_CUT_LOSE_ALL);
+	is_u64(rig_value(&rig, 0), 5, "direct:in_flight_over_a_checkpoint");
+	assert(!rig_write_back(&rig) && !rig_close(&rig));
+	rig_header(&rig, &h);
+	ok(!(h.incompat & VCI_INCOMPAT_DIRECT), "direct:a_closed_image_is_for_all");
+	rig_exit(&rig);
+}
+
+/* D8 */
+static void test_in_place(void)
+{
+	struct vci_direct_write w;
+	bool hit;
+
+	setup();
+	assert(!direct(0, 8, 1));
+	ok(!vci_place_begin(rig.c, 0, 8, &hit), "direct:not_overwritten_before_a_checkpoint");
+	assert(begin(100, 8, &w) == 8 && !vci_cache_checkpoint(rig.c));
+	ok(!vci_place_begin(rig.c, 0, 8, &hit), "direct:nor_beside_one_in_flight");
+	assert(!write_data(&w, 1) && !vci_direct_end(rig.c, &w));
+	assert(!vci_cache_checkpoint(rig.c));
+	ok(vci_place_begin(rig.c, 100, 8, &hit), "direct:overwritten_in_place");
+	vci_place_end(rig.c, 100, 8, 0);
+	assert(!direct(200, 8, 1));
+	ok(!vci_place_begin(rig.c, 200, 8, &hit), "direct:not_behind_the_checkpoint");
+	while (rig.c->direct.used < SEGMENT)
+		assert(!direct(1000 + rig.c->direct.used, 8, 1));
+	assert(!vci_cache_checkpoint(rig.c) && !direct(200, 8, 2));
+	ok(!vci_place_begin(rig.c, 200, 8, &hit), "direct:nor_in_a_segment_begun_since");
+	rig_exit(&rig);
+}
+
+/* Places in segments, and in the list. */
+static void test_room(void)
+{
+	struct vci_direct_write w[VCI_DIRECT_MAX + 1];
+	struct vci_extent e;
+	u64 pos = 0;
+	u32 i, n, crossing = 0;
+
+	setup();
+	assert(!direct(0, SEGMENT - 128, 1));
+	is_u64(begin(5000, 256, &w[0]), 128, "direct:ends_with_its_segment");
+	ok(!begin(5128, 128, &w[1]), "direct:no_other_one_before_all_landed");
+	assert(!write_data(&w[0], 1) && !vci_direct_end(rig.c, &w[0]));
+	n = vci_direct_begin(rig.c, 5128, 300, true, &w[0]);
+	is_u64(n, 0, "direct:no_halves_of_units");
+	n = begin(5128, 256, &w[0]);
+	is_u64(n, 256, "direct:several_entries_at_once");
+	assert(!write_data(&w[0], 2) && !vci_direct_end(rig.c, &w[0]) && !flush());
+	while (vci_btree_walk_sleep(rig.c->tree, &pos, &e, 1) > 0)
+		crossing += vci_segment_of(&rig.c->segments, e.addr) !=
+			    vci_segment_of(&rig.c->segments, e.addr + e.blocks - 1);
+	is_u64(crossing, 0, "direct:no_extent_lies_in_two_segments");
+	many_writes();
+	rig.c->direct.used = 0;
+	for (i = 0; i <= VCI_DIRECT_MAX && rig.c->direct.used < SEGMENT; i++)
+		if (!begin(8 * i, 8, &w[i]))
+			break;
+	n = i;
+	for (i = 0; i < n; i++)
+		vci_direct_failed(rig.c, &w[i], 0);
+	is_u64(n, SEGMENT / 8, "direct:as_many_as_the_segment_has_room_for");
+	is_u64(rig.c->direct.promised + rig.c->direct.in_flight, 0,
+	       "direct:what_failed_gives_its_place_back");
+	rig_exit(&rig);
+}
+
+/* A batch can name them all, whatever it holds itself. */
+static void test_full(void)
+{
+	u32 i, writes = 100;
+
+	setup();
+	for (i = 0; !direct(16 * i, 8, 1); i++)
+		;
+	is_u64(i, VCI_DIRECT_MAX, "direct:as_many_as_a_batch_can_name");
+	ok(vci_direct_due(rig.c), "direct:a_batch_is_due_then");
+	is_u64(rig_log_writes(&rig, 20001, writes, 2), 0, "direct:a_full_batch_is_behind_them");
+	assert(!flush());
+	crash(SIM_CUT_LOSE_ALL);
+	for (i = 0; i < VCI_DIRECT_MAX; i++)
+		if (rig_value(&rig, 16 * i) != 1)
+			break;
+	is_u64(i, VCI_DIRECT_MAX, "direct:all_are_found");
+	is_u64(rig_value(&rig, 20001), 2, "direct:and_the_batch");
+	rig_exit(&rig);
+}
+
+/* D5: found by recovery, its segment isn't free; nor is one where something lands. */
+static void test_segment(void)
+{
+	struct vci_direct_write w;
+	u32 segment;
+
+	setup();
+	assert(!direct(0, 8, 1) && !flush());
+	segment = rig.c->direct.segment;
+	crash(SIM_CUT_LOSE_ALL);
+	is_u64(rig.c->segments.s[segment].life, VCI_LIFE_CLOSED,
+	       "direct:its_segment_is_in_use_after_a_crash");
+	assert(!rig_log_write(&rig, 100, 8, 1, false));
+	many_writes();
+	assert(!direct(200, 8, 1));
+	ok(rig.c->direct.segment != segment, "direct:the_next_ones_are_elsewhere");
+	while (rig.c->direct.used < SEGMENT - 8)
+		assert(!direct(1000, 8, 1));
+	assert(begin(1000, 8, &w) == 8 && !write_data(&w, 9));
+	ok(!begin(2000, 8, &w), "direct:a_segment_with_some_in_flight_is_not_left");
+	rig_exit(&rig);
+}
+
+/* O3 */
+static void test_write_back(void)
+{
+	setup();
+	assert(!direct(0, 8, 1) && !rig_write_back(&rig));
+	ok(!vci_direct_pending(rig.c), "direct:is_named_before_it_is_written_back");
+	is_u64(sim_disk_peek(&rig.backing, 7)[0], 1, "direct:is_written_back");
+	crash(SIM_CUT_LOSE_ALL);
+	is_u64(rig_value(&rig, 0), 1, "direct:is_clean_then");
+	is_u64(rig.c->stats.dirty_blocks, 0, "direct:and_nothing_is_dirty");
+	rig_exit(&rig);
+}
+
+static void test_failure(void)
+{
+	struct vci_direct_write w;
+
+	setup();
+	assert(!rig_write_back(&rig) && begin(0, 8, &w) == 8);
+	vci_cache_fail(rig.c, -EIO);
+	ok(vci_cache_is_stuck(rig.c), "direct:a_cache_that_fails_under_it_is_stuck");
+	assert(!write_data(&w, 1) && !vci_direct_end(rig.c, &w));
+	ok(vci_cache_is_stuck(rig.c), "direct:it_stays_so");
+	ok(vci_direct_flush(rig.c) && vci_direct_name(rig.c) == -EIO,
+	   "direct:it_cant_be_named_any_more");
+	ok(!begin(100, 8, &w), "direct:there_are_no_more_of_them");
+	rig_exit(&rig);
+	setup();
+	assert(!rig_write_back(&rig) && begin(0, 8, &w) == 8);
+	vci_direct_failed(rig.c, &w, -EIO);
+	ok(vci_cache_is_stuck(rig.c), "direct:one_that_fails_makes_it_stuck");
+	rig_exit(&rig);
+}
+
+int main(void)
+{
+	test_cost();
+	test_when();
+	test_lost();
+	test_order();
+	test_gate();
+	test_flush_in_flight();
+	test_checkpoint();
+	test_in_place();
+	test_room();
+	test_full();
+	test_segment();
+	test_write_back();
+	test_failure();
+	return done_testing();
+}
