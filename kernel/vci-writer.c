@@ -75,23 +75,23 @@ static void buffer_recycle(struct vci_writer *w, struct vci_fill_buffer *b)
 	spin_unlock_irq(&w->lock);
 }
 
-static void seal_locked(struct vci_writer *w, u8 stream)
+static void seal_locked(struct vci_writer *w, u8 which)
 {
-	struct vci_fill_buffer *b = w->current_buffer[stream];
+	struct vci_fill_buffer *b = w->current_buffer[which];
 
 	lockdep_assert_held(&w->lock);
 	if (!b)
 		return;
 	b->sealed = true;
 	list_add_tail(&b->list, &w->sealed);
-	w->current_buffer[stream] = NULL;
+	w->current_buffer[which] = NULL;
 	if (!b->fill.pending)
 		queue_work(w->wq, &w->work);
 }
 
-static struct vci_fill_buffer *open_locked(struct vci_writer *w, u8 stream)
+static struct vci_fill_buffer *open_locked(struct vci_writer *w, u8 which)
 {
-	struct vci_fill_buffer *b = w->current_buffer[stream];
+	struct vci_fill_buffer *b = w->current_buffer[which];
 
 	lockdep_assert_held(&w->lock);
 	if (b || !w->taking)
@@ -100,8 +100,9 @@ static struct vci_fill_buffer *open_locked(struct vci_writer *w, u8 stream)
 	if (!b)
 		return NULL;
 	list_del_init(&b->list);
-	vci_fill_begin(w->cache, &b->fill, stream);
-	w->current_buffer[stream] = b;
+	vci_fill_begin(w->cache, &b->fill,
+		       which == VCI_FILL_OLD_PLACE ? VCI_STREAM_NEW : which);
+	w->current_buffer[which] = b;
 	return b;
 }
 
@@ -115,18 +116,18 @@ struct vci_slot {
 	void *data;
 };
 
-static int reserve_locked(struct vci_writer *w, u64 off, u32 blocks, u8 stream,
+static int reserve_locked(struct vci_writer *w, u64 off, u32 blocks, u8 which,
 			  struct vci_slot *slot)
 {
 	const struct vci_ticket none = { 0 };
-	struct vci_fill_buffer *b = open_locked(w, stream);
+	struct vci_fill_buffer *b = open_locked(w, which);
 	int entry = -ENOSPC;
 
 	if (b)
 		entry = vci_fill_reserve(&b->fill, off, blocks, &none);
 	if (b && entry == -ENOSPC) {
-		seal_locked(w, stream);
-		b = open_locked(w, stream);
+		seal_locked(w, which);
+		b = open_locked(w, which);
 		if (b)
 			entry = vci_fill_reserve(&b->fill, off, blocks, &none);
 	}
@@ -147,11 +148,12 @@ static int writer_reserve(struct vci_writer *w, u64 off, u32 blocks,
 	int r;
 
 	spin_lock_irqsave(&w->lock, flags);
-	r = reserve_locked(w, off, min(blocks, VCI_ENTRY_BLOCKS_MAX), piece->stream, slot);
+	r = reserve_locked(w, off, min(blocks, VCI_ENTRY_BLOCKS_MAX),
+			   piece->old_addr ? VCI_FILL_OLD_PLACE : piece->stream, slot);
 	if (r)
 		w->nr_dropped++;
 	else
-		slot->buffer->fill.e[slot->entry].heat = piece->heat;
+		vci_fill_describe(&slot->buffer->fill, slot->entry, piece);
 	spin_unlock_irqrestore(&w->lock, flags);
 	return r;
 }
@@ -165,7 +167,7 @@ static void writer_commit(struct vci_writer *w, const struct vci_slot *slot,
 	spin_lock_irqsave(&w->lock, flags);
 	b->fill.e[slot->entry].ticket = *ticket;
 	vci_fill_commit(&b->fill, slot->entry, valid);
-	if (b->sealed && !b->fill.pending)
+	if (!b->fill.pending && (b->sealed || b == w->current_buffer[VCI_FILL_OLD_PLACE]))
 		queue_work(w->wq, &w->work);
 	spin_unlock_irqrestore(&w->lock, flags);
 }
@@ -251,7 +253,7 @@ static bool find_locked(struct vci_writer *w, u64 off, u32 blocks, struct vci_fo
 	u32 i;
 
 	lockdep_assert_held(&w->lock);
-	for (i = 0; i < VCI_STREAMS; i++) {
+	for (i = 0; i < VCI_FILLS; i++) {
 		b = w->current_buffer[i];
 		if (b && find_in(w, &b->fill, off, blocks, found))
 			return true;
@@ -423,11 +425,13 @@ static void make_room(struct vci_writer *w)
 	w->ops->room(w->ctx, r == -ENOSPC || r == -ENOMEM ? 0 : r);
 }
 
+/* What goes to its old place needs no company. */
 static struct vci_fill_buffer *take_ready(struct vci_writer *w)
 {
 	struct vci_fill_buffer *b, *found = NULL;
 
 	spin_lock_irq(&w->lock);
+	seal_locked(w, VCI_FILL_OLD_PLACE);
 	list_for_each_entry(b, &w->sealed, list) {
 		if (!b->fill.pending) {
 			list_del_init(&b->list);
@@ -595,7 +599,7 @@ void vci_writer_detach(struct vci_writer *w)
 	unsigned int i;
 
 	list_splice_init(&w->sealed, &w->free);
-	for (i = 0; i < VCI_STREAMS; i++) {
+	for (i = 0; i < VCI_FILLS; i++) {
 		if (w->current_buffer[i])
 			list_add(&w->current_buffer[i]->list, &w->free);
 		w->current_buffer[i] = NULL;
@@ -648,7 +652,7 @@ void vci_writer_drain(struct vci_writer *w)
 	unsigned int i;
 
 	spin_lock_irq(&w->lock);
-	for (i = 0; i < VCI_STREAMS; i++)
+	for (i = 0; i < VCI_FILLS; i++)
 		seal_locked(w, i);
 	spin_unlock_irq(&w->lock);
 	queue_work(w->wq, &w->work);

@@ -36,6 +36,10 @@ struct vci_writer_ops {
 	void (*room)(void *ctx, int error);
 };
 
+/* A fill for each stream, and one for what goes to the place it had before. */
+#define VCI_FILL_OLD_PLACE	VCI_STREAMS
+#define VCI_FILLS		(VCI_STREAMS + 1)
+
 struct vci_writer {
 	struct vci_cache *cache;	/* NULL: no buffers */
 	const char *name;		/* for messages */
@@ -43,7 +47,7 @@ struct vci_writer {
 
 	spinlock_t lock;		/* irq-safe; guards the next five, and buffers */
 	bool taking;			/* fills are accepted */
-	struct vci_fill_buffer *current_buffer[VCI_STREAMS];
+	struct vci_fill_buffer *current_buffer[VCI_FILLS];
 	struct list_head free;
 	struct list_head sealed;	/* oldest first */
 	u64 nr_dropped;			/* entries */

@@ -11,7 +11,7 @@
  * Fills and records of write-back are appended by the writer, who waits for the
  * gate; batches of users' writes by whoever gets in.
  */
-#include "vci-cache-internal.h"
+#include "vci-place.h"
 
 /* Times memory is asked for before a batch on the device is given up. */
 #define MAP_TRIES	10
@@ -495,8 +495,11 @@ static void map_fill(struct vci_cache *c, struct vci_fill *f)
 	}
 }
 
-/* What took the place of a stale entry is one use hotter, as if that had been mapped. */
-static void pass_heat(struct vci_fill *f, u32 stale)
+/*
+ * What took the place of a stale entry is one use hotter, as if that had been mapped; and
+ * if it is all of it, what had been mapped before leaves its place to it.
+ */
+static void pass_on(struct vci_fill *f, u32 stale)
 {
 	const struct vci_fill_entry *from = &f->e[stale];
 	u8 heat = vci_heat_used(vci_heat_uses(from->heat));
@@ -505,8 +508,14 @@ static void pass_heat(struct vci_fill *f, u32 stale)
 	for (i = stale + 1; i < f->nr; i++) {
 		struct vci_fill_entry *e = &f->e[i];
 
-		if (e->off < from->off + from->blocks && from->off < e->off + e->blocks)
-			e->heat = max(e->heat, heat);
+		if (e->off >= from->off + from->blocks || from->off >= e->off + e->blocks)
+			continue;
+		e->heat = max(e->heat, heat);
+		if (e->old_addr || !from->old_addr || e->off < from->off ||
+		    e->off + e->blocks > from->off + from->blocks)
+			continue;
+		e->old_addr = from->old_addr + (e->off - from->off);
+		e->old_turn = from->old_turn;
 	}
 }
 
@@ -521,9 +530,10 @@ static void drop_stale(struct vci_cache *c, struct vci_fill *f)
 	for (i = 0; i < f->nr; i++) {
 		struct vci_fill_entry *e = &f->e[nr];
 
+		if (f->e[i].in_place)
+			continue;
 		if (!entry_fresh(c, &f->e[i])) {
 			c->stats.stale_fills++;
-			pass_heat(f, i);
 			continue;
 		}
 		*e = f->e[i];
@@ -538,12 +548,78 @@ static void drop_stale(struct vci_cache *c, struct vci_fill *f)
 	f->used = at - VCI_UNIT_BLOCKS;
 }
 
+/* Is the place that the entry's data had before still there, and nobody's? */
+static bool has_old_place(struct vci_cache *c, const struct vci_fill_entry *fe)
+{
+	const struct vci_segment *s;
+
+	if (!fe->old_addr || c->ordered ||
+	    (fe->old_addr | fe->blocks) & (c->header.batch_align - 1))
+		return false;
+	s = &c->segments.s[vci_segment_of(&c->segments, fe->old_addr)];
+	return READ_ONCE(s->turn) == fe->old_turn &&
+	       (s->life == VCI_LIFE_CLOSED || s->life == VCI_LIFE_OPEN) &&
+	       vci_place_settled(c, fe->old_addr, fe->blocks);
+}
+
+static void map_in_place(struct vci_cache *c, struct vci_fill *f, struct vci_fill_entry *fe)
+{
+	struct vci_change ch = {
+		.kind = VCI_CHANGE_FILL,
+		.e = { .off = fe->off, .addr = fe->old_addr, .blocks = fe->blocks,
+		       .heat = fe->heat },
+		.ticket = &fe->ticket,
+	};
+	int r = vci_cache_change(c, &ch);
+
+	if (!r)
+		note_filled(c, f, ch.nr_blocks);
+	else if (r == -ESTALE)
+		c->stats.stale_fills++;
+	else
+		c->stats.dropped_fills++;
+	c->stats.appended_blocks += fe->blocks;
+}
+
+/* What was overwritten goes where it lay, if it can: it needs no batch then. */
+static int fill_in_place(struct vci_cache *c, struct vci_fill *f)
+{
+	u32 i, nr = 0;
+	int r;
+
+	for (i = 0; i < f->nr; i++) {
+		struct vci_fill_entry *fe = &f->e[i];
+
+		if (!entry_fresh(c, fe))
+			pass_on(f, i);
+		else
+			fe->in_place = has_old_place(c, fe);
+		if (fe->in_place)
+			c->refills[nr++] = (struct vci_piece) {
+				fe->old_addr, fe->blocks, block_at(f->buffer, fe->data_block),
+			};
+	}
+	if (!nr)
+		return 0;
+	r = vci_write_many(c->dev, c->refills, nr);
+	if (r) {
+		vci_cache_fail(c, r);
+		return r;
+	}
+	for (i = 0; i < f->nr; i++)
+		if (f->e[i].in_place)
+			map_in_place(c, f, &f->e[i]);
+	return 0;
+}
+
 static int append_fill(struct vci_cache *c, struct vci_fill *f)
 {
 	struct vci_append a = { 0 };
 	int r;
 
 	drop_stale(c, f);
+	if (!f->nr)
+		return 0;
 	zero_padding(c, f->buffer, f->used);
 	if (!build_entries(c, f, 0)) {
 		c->stats.stale_fills += f->nr;
@@ -597,10 +673,11 @@ int vci_cache_append(struct vci_cache *c, struct vci_fill *f)
 	int r = -EIO;
 
 	VCI_ASSERT(!f->pending && !f->write);
-	if (!vci_cache_is_failed(c)) {
+	if (!vci_cache_is_failed(c))
+		r = fill_in_place(c, f);
+	if (!r) {
 		vci_append_wait(c);
-		if (!vci_cache_is_failed(c))
-			r = append_fill(c, f);
+		r = vci_cache_is_failed(c) ? -EIO : append_fill(c, f);
 		vci_append_leave(c);
 	}
 	if (r)

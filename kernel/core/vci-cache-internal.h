@@ -85,6 +85,7 @@ struct vci_cache {
 	struct vci_entry *entries;	/* of the batch: VCI_BATCH_ENTRIES_MAX */
 	u32 batch_seed;			/* of their checksums */
 	u8 *direct_unit;		/* header of a batch that only names */
+	struct vci_piece *refills;	/* VCI_BATCH_ENTRIES_MAX of them, for the writer */
 
 	/* The header on the device says that there may be dirty data. */
 	bool may_dirty;

@@ -103,10 +103,12 @@ int vci_cache_create(struct vci_cache **cache, const struct vci_header *h)
 	c->walk = kvcalloc(VCI_LEAF_MAX, sizeof(*c->walk), GFP_KERNEL);
 	c->entries = kvcalloc(VCI_BATCH_ENTRIES_MAX, sizeof(*c->entries), GFP_KERNEL);
 	c->direct_unit = kvzalloc(VCI_UNIT_SIZE, GFP_KERNEL);
+	c->refills = kvcalloc(VCI_BATCH_ENTRIES_MAX, sizeof(*c->refills), GFP_KERNEL);
 	c->tree = vci_btree_create(&tree_ops, c, &c->header);
 	if (c->tree)
 		c->lock = vci_btree_lock(c->tree);
-	if (c->header_unit && c->walk && c->entries && c->direct_unit && c->tree)
+	if (c->header_unit && c->walk && c->entries && c->direct_unit && c->refills &&
+	    c->tree)
 		r = vci_nodes_init(&c->nodes, h);
 	if (!r)
 		r = vci_segments_init(&c->segments, h);
@@ -142,6 +144,7 @@ void vci_cache_destroy(struct vci_cache *c)
 	vci_wb_destroy(c);
 	kvfree(c->entries);
 	kvfree(c->direct_unit);
+	kvfree(c->refills);
 	vci_redo_destroy(&c->redo);
 	kvfree(c->header_unit);
 	kvfree(c->walk);
@@ -578,6 +581,7 @@ int vci_write_begin(struct vci_cache *c, struct vci_write *w, u64 off, u64 block
 	w->blocks = blocks;
 	w->replaces = false;
 	w->heat = 0;
+	w->old_addr = 0;
 	vci_tickets_write_begin(&c->tickets, w);
 	marked = vci_intent_begin(&c->intent, off, blocks);
 	vci_identity_wrote(&c->identity, off);
@@ -605,6 +609,38 @@ static void note_replaced(struct vci_cache *c, struct vci_write *w)
 	}
 }
 
+/* Does all of it lie in a row, clean?  Then where; else 0.  Under the lock. */
+static u64 find_place(struct vci_cache *c, const struct vci_write *w)
+{
+	struct vci_lookup res;
+	u64 first = 0;
+	u32 done;
+
+	for (done = 0; done < w->blocks; done += res.e.blocks) {
+		if (vci_btree_lookup(c->tree, w->off + done, w->blocks - done, &res) ||
+		    !res.mapped || res.e.flags & VCI_EXT_DIRTY)
+			return 0;
+		if (!done)
+			first = res.e.addr;
+		if (res.e.addr != first + done)
+			return 0;
+	}
+	return vci_segment_of(&c->segments, first) ==
+	       vci_segment_of(&c->segments, first + done - 1) ? first : 0;
+}
+
+/* What is mapped keeps its segment, so the turn is that of its life. */
+static void note_place(struct vci_cache *c, struct vci_write *w)
+{
+	if (!w->replaces || w->blocks > VCI_ENTRY_BLOCKS_MAX)
+		return;
+	spin_lock(vci_cache_lock(c));
+	w->old_addr = find_place(c, w);
+	if (w->old_addr)
+		w->old_turn = c->segments.s[vci_segment_of(&c->segments, w->old_addr)].turn;
+	spin_unlock(vci_cache_lock(c));
+}
+
 /* Marks and unmaps; -EEXIST if something is dirty. */
 static int prepare(struct vci_cache *c, struct vci_write *w)
 {
@@ -617,6 +653,7 @@ static int prepare(struct vci_cache *c, struct vci_write *w)
 		return r > 0 ? -EEXIST : r;
 	r = vci_intent_mark(&c->intent, w->off, w->blocks);
 	note_replaced(c, w);
+	note_place(c, w);
 	return r ? r : vci_cache_unmap(c, w->off, w->blocks, true);
 }
 

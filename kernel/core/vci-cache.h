@@ -186,6 +186,8 @@ struct vci_plan_piece {
 	u32 blocks;			/* at most VCI_ENTRY_BLOCKS_MAX */
 	u8 stream;
 	u8 heat;
+	u64 old_addr;			/* where it may go instead, if not 0 */
+	u64 old_turn;			/* ... as long as that segment has this turn */
 };
 
 /*
@@ -239,6 +241,8 @@ struct vci_fill_entry {
 	u32 blocks;
 	u32 data_block;		/* where its data lies in the buffer */
 	u8 heat;		/* that it begins with */
+	bool in_place;		/* it went to its old place */
+	u64 old_addr, old_turn;	/* that: as in struct vci_plan_piece */
 	struct vci_ticket ticket;
 	bool valid;		/* false: its data never came */
 };
@@ -281,6 +285,9 @@ u32 vci_fill_left(const struct vci_fill *f);
 void *vci_fill_data(struct vci_fill *f, int entry);
 /* Data of @entry is in the buffer (@valid), or will never come. */
 void vci_fill_commit(struct vci_fill *f, int entry, bool valid);
+
+/* What @piece says of an entry that has some of its data.  The shell's own lock held. */
+void vci_fill_describe(struct vci_fill *f, int entry, const struct vci_plan_piece *piece);
 
 /* May a read of @blocks look for its data in fills?  @res: what it begins with. */
 bool vci_fill_serves(const struct vci_lookup *res, u32 blocks);

@@ -107,6 +107,8 @@ int vci_fill_reserve(struct vci_fill *f, u64 off, u32 blocks,
 	e->data_block = VCI_UNIT_BLOCKS + f->used;
 	e->ticket = *t;
 	e->heat = 0;
+	e->in_place = false;
+	e->old_addr = 0;
 	e->valid = false;
 	f->used += e->blocks;
 	f->pending++;
@@ -121,6 +123,23 @@ int vci_fill_reserve(struct vci_fill *f, u64 off, u32 blocks,
 void *vci_fill_data(struct vci_fill *f, int entry)
 {
 	return f->buffer + (size_t)f->e[entry].data_block * VCI_BLOCK_SIZE;
+}
+
+/**
+ * vci_fill_describe() - what the plan says of an entry
+ * @f: fill; the caller's lock held
+ * @entry: from vci_fill_reserve(), some blocks of @piece
+ * @piece: part of the plan
+ */
+void vci_fill_describe(struct vci_fill *f, int entry, const struct vci_plan_piece *piece)
+{
+	struct vci_fill_entry *e = &f->e[entry];
+
+	e->heat = piece->heat;
+	if (!piece->old_addr)
+		return;
+	e->old_addr = piece->old_addr + (e->off - piece->off);
+	e->old_turn = piece->old_turn;
 }
 
 /**

@@ -223,6 +223,7 @@ static void take_missed(struct vci_cache *c, struct vci_plan *plan, u32 blocks,
 	piece->blocks = min(end, (plan->admit_unit + unit) << VCI_UNIT_LOG2) - off;
 	piece->stream = kept ? VCI_STREAM_KEPT : VCI_STREAM_NEW;
 	piece->heat = 0;
+	piece->old_addr = 0;
 }
 
 /* The bin of the unit of @off; what lies in a unit of the miss too goes with the next. */
@@ -264,6 +265,7 @@ static bool take_around(struct vci_cache *c, struct vci_plan *plan, u32 blocks,
 		return false;
 	piece->stream = VCI_STREAM_AHEAD;
 	piece->heat = VCI_HEAT_AHEAD | bin;
+	piece->old_addr = 0;
 	while (piece->blocks < blocks && piece->blocks + UNIT <= VCI_MERGE_BLOCKS_MAX) {
 		next = piece->off + piece->blocks;
 		if (bin_at(plan, next) != bin ||
@@ -368,4 +370,8 @@ void vci_plan_written(struct vci_cache *c, u64 off, u32 blocks, const struct vci
 		.off = off, .blocks = min(blocks, VCI_ENTRY_BLOCKS_MAX),
 		.stream = VCI_STREAM_NEW, .heat = w->heat,
 	};
+	if (!w->old_addr)
+		return;
+	piece->old_addr = w->old_addr + (off - w->off);
+	piece->old_turn = w->old_turn;
 }

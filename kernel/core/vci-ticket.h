@@ -35,6 +35,8 @@ struct vci_write {
 	u32 sum;
 	bool replaces;		/* something was mapped there */
 	u8 heat;		/* ... so what takes its place begins with this */
+	u64 old_addr;		/* if all of it lay there in a row, clean; 0: it didn't */
+	u64 old_turn;		/* ... of its segment then */
 };
 
 struct vci_ticket_slot {

@@ -260,9 +260,16 @@ void rotate_fills(struct world *w)
 /* What of the data is to be stored next? */
 static bool next_part(struct world *w, struct op *op)
 {
+	u64 end = op->off + op->blocks;
+
 	if (op->part.blocks)
 		return true;
-	return op->kind == OP_READ && vci_plan_next(w->cache, &op->plan, &op->part);
+	if (op->kind == OP_READ)
+		return vci_plan_next(w->cache, &op->plan, &op->part);
+	if (op->part.off == end)
+		return false;
+	vci_plan_written(w->cache, op->part.off, end - op->part.off, &op->w, &op->part);
+	return true;
 }
 
 static void fill_reserve(struct world *w, struct op *op)
@@ -283,7 +290,7 @@ static void fill_reserve(struct world *w, struct op *op)
 		fill_end(op);
 		return;
 	}
-	w->fills[w->open_fill].e[i].heat = op->part.heat;
+	vci_fill_describe(&w->fills[w->open_fill], i, &op->part);
 	op->fill = w->open_fill;
 	op->entry = i;
 	op->phase = PH_COMMIT;
@@ -309,6 +316,8 @@ static void fill_commit(struct world *w, struct op *op)
 	vci_fill_commit(f, op->entry, valid);
 	op->part.off += e->blocks;
 	op->part.blocks -= e->blocks;
+	if (op->part.old_addr)
+		op->part.old_addr += e->blocks;
 	op->phase = PH_RESERVE;
 }
 
@@ -582,7 +591,7 @@ static void write_end(struct world *w, struct op *op)
 	model_ack(w, op->version);
 	trace(w, "write %u ends, %s ticket", op->version, op->has_ticket ? "a" : "no");
 	op->data_off = op->off;
-	op->part = (struct vci_plan_piece){ .off = op->off, .blocks = op->blocks };
+	op->part = (struct vci_plan_piece){ .off = op->off };
 	op->phase = PH_RESERVE;
 	if (!op->has_ticket)
 		op->kind = OP_NONE;
@@ -833,6 +842,7 @@ void world_forget_ops(struct world *w)
 	w->open_fill = 0;
 	w->appending = FILLS;
 	w->in_writer = false;
+	w->filled_blocks = 0;
 	w->full = false;
 	w->quiet = false;
 	w->depth = 0;
@@ -893,6 +903,12 @@ static void start_op(struct world *w, struct op *op)
 	} else {
 		op->kind = OP_DISCARD;
 		widen_discard(w, op);
+	}
+	/* What was filled is often overwritten: for a place of its own. */
+	if (op->kind == OP_WRITE && w->mode == MODE_WRITETHROUGH && w->filled_blocks &&
+	    sim_percent(&w->rng, 30)) {
+		op->off = w->filled_off;
+		op->blocks = w->filled_blocks;
 	}
 	w->ops_done++;
 	advance(w, op);

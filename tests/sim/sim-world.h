@@ -249,6 +249,8 @@ struct world {
 	u8 *buffers[FILLS];
 	u32 buffer_blocks, batch_align;
 	u32 open_fill;
+	u64 filled_off;		/* the last entry that was appended as a fill, */
+	u32 filled_blocks;	/* ... 0: none */
 	u32 appending;		/* FILLS: none */
 	bool in_writer;
 	bool full;		/* append said so */

@@ -74,6 +74,11 @@ static void append(struct world *w)
 	if (unexpected(w, "vci_cache_append", r) || stopped(w) || r)
 		return;
 	w->now.fills++;
+	w->filled_off = e[0].off;
+	w->filled_blocks = min(e[0].blocks, OP_BLOCKS_MAX);
+	for (i = 0; i < w->filled_blocks; i++)
+		if (model_index(w, e[0].off + i) < 0)
+			w->filled_blocks = i;
 	if (nr > 1)
 		w->now.several_seq = w->cache->log.seq;
 	expect_appended(w, stream, e, nr);

@@ -25,14 +25,18 @@
 #define SEGMENTS_WANTED		128u
 #define SEGMENT_BLOCKS_MAX	4096u
 
+/* One for each stream, and one for what goes to the place it had before. */
+#define FILL_OLD		VCI_STREAMS
+#define FILLS			(VCI_STREAMS + 1)
+
 struct vci_run {
 	const struct trace *t;
 	const struct trace_vci_params *p;
 	struct trace_result *r;
 	struct vci_cache *c;
 	struct trace_disk cache, backing;
-	struct vci_fill fill[VCI_STREAMS];
-	u8 *buffer[VCI_STREAMS], *data;
+	struct vci_fill fill[FILLS];
+	u8 *buffer[FILLS], *data;
 	double now_us, last_us;
 	struct vci_seq reads, writes;
 	int error;
@@ -125,11 +129,11 @@ static int open_cache(struct vci_run *v)
 	blocks = vci_cache_batch_blocks(v->c);
 	v->data = malloc((FILL_BLOCKS_MAX + 2 * AROUND_BLOCKS_MAX) * VCI_BLOCK_SIZE);
 	assert(v->data);
-	for (i = 0; i < VCI_STREAMS; i++) {
+	for (i = 0; i < FILLS; i++) {
 		v->buffer[i] = malloc((size_t)blocks * VCI_BLOCK_SIZE);
 		assert(v->buffer[i]);
 		vci_fill_init(&v->fill[i], v->buffer[i], blocks, vci_cache_batch_align(v->c));
-		v->fill[i].stream = i;
+		v->fill[i].stream = i < VCI_STREAMS ? i : VCI_STREAM_NEW;
 	}
 	return 0;
 }
@@ -163,7 +167,7 @@ static void seal(struct vci_run *v, struct vci_fill *f)
 static void fill(struct vci_run *v, const struct vci_plan_piece *pc, u64 start, u32 blocks,
 		 const struct vci_ticket *t, const u8 *data)
 {
-	struct vci_fill *f = &v->fill[pc->stream];
+	struct vci_fill *f = &v->fill[pc->old_addr ? FILL_OLD : pc->stream];
 	u64 off = pc->off, end = off + pc->blocks;
 
 	while (off < end) {
@@ -180,10 +184,13 @@ static void fill(struct vci_run *v, const struct vci_plan_piece *pc, u64 start, 
 		valid = vci_ticket_take(v->c, off, f->e[i].blocks, &own) &&
 			vci_ticket_valid(v->c, start, blocks, t);
 		f->e[i].ticket = own;
-		f->e[i].heat = pc->heat;
+		vci_fill_describe(f, i, pc);
 		vci_fill_commit(f, i, valid);
 		off += f->e[i].blocks;
 	}
+	/* The writer is told at once. */
+	if (pc->old_addr)
+		seal(v, f);
 }
 
 /* What the writer's timer would have done until now. */
@@ -203,7 +210,7 @@ static const u8 *find_pending(struct vci_run *v, u64 off, u32 *blocks,
 	int entry;
 	u32 i;
 
-	for (i = 0; i < VCI_STREAMS; i++) {
+	for (i = 0; i < FILLS; i++) {
 		data = vci_fill_find(&v->fill[i], off, blocks, &entry);
 		if (!data || !vci_fill_fresh(v->c, &v->fill[i], entry))
 			continue;
@@ -507,7 +514,7 @@ int trace_run_vci(const struct trace *t, const struct trace_vci_params *p,
 	vci_cache_destroy(v->c);
 	trace_disk_destroy(&v->cache);
 	trace_disk_destroy(&v->backing);
-	for (i = 0; i < VCI_STREAMS; i++)
+	for (i = 0; i < FILLS; i++)
 		free(v->buffer[i]);
 	free(v->data);
 	free(v);
