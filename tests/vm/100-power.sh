@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Power failures of both devices at any point of a workload; see power/record.h
-# for what disks may do.  VCI_POWER_CUTS (8), VCI_POWER_MODES, VCI_POWER_SEED
-# (fresh, printed), VCI_POWER_OPS (of each workload).
+# for what disks may do.  "direct" is writeback to a cache device without a volatile
+# cache.  VCI_POWER_CUTS (8), VCI_POWER_MODES, VCI_POWER_SEED (fresh, printed),
+# VCI_POWER_OPS (of each workload).
 # timeout: 7200
 
 . "$VCI_ROOT/tests/vm/lib.sh"
 . "$VCI_ROOT/tests/vm/vci-lib.sh"
 
 CUTS="${VCI_POWER_CUTS:-$(scale 8)}"
-MODES="${VCI_POWER_MODES:-writeback writethrough writearound passthrough mixed ordered}"
+MODES="${VCI_POWER_MODES:-writeback direct writethrough writearound passthrough mixed ordered}"
 OPS="${VCI_POWER_OPS:-$(scale 700)}"
 SEED="${VCI_POWER_SEED:-$RANDOM$RANDOM}"
 
@@ -38,13 +39,16 @@ power() {
 load_module
 load_driver nbd || bail_out "no nbd in this kernel"
 for mode in $MODES; do
-	if power "$mode" --mode "$mode" --cuts "$CUTS"; then
+	args=(--mode "$mode")
+	[ "$mode" != direct ] || args=(--mode writeback --write-through)
+	if power "$mode" "${args[@]}" --cuts "$CUTS"; then
 		ok "$mode: $CUTS power cuts"
 	else
 		not_ok "$mode: $CUTS power cuts" "seed $SEED"
 	fi
 done
 test_lie writeback cache-flush
+test_lie writeback cache-write-through
 test_lie writethrough backing-flush
 modprobe -q -r nbd
 done_testing

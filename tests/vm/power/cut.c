@@ -39,7 +39,8 @@ static bool is_durable(const struct cut *c, const struct request *r)
 	if (!r->answered || r->answered > c->at)
 		return false;
 	return r->answered < c->flushed[r->disk] ||
-	       (r->fua && !c->faults->no_fua[r->disk]);
+	       (r->fua && !c->faults->no_fua[r->disk]) ||
+	       (c->faults->write_through[r->disk] && !c->faults->no_through[r->disk]);
 }
 
 /* How many of its sectors, from the first, may survive; number @n of its kind. */

@@ -260,13 +260,14 @@ static void set_scheduler(int disk)
 		close(fd);
 }
 
-static void attach(struct pair *p, int disk)
+static void attach(struct pair *p, int disk, bool write_through)
 {
-	unsigned long flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH |
-			      NBD_FLAG_SEND_FUA | NBD_FLAG_SEND_TRIM;
+	unsigned long flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_TRIM;
 	struct port *port = &p->port[disk];
 	int ends[2];
 
+	if (!write_through)
+		flags |= NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA;
 	port->pair = p;
 	port->disk = disk;
 	port->device = open(pair_device(disk), O_RDWR | O_CLOEXEC);
@@ -298,7 +299,7 @@ static void wait_for_size(const struct port *port)
 	die("%s does not start", pair_device(port->disk));
 }
 
-struct pair *pair_start(struct life *l, u64 seed)
+struct pair *pair_start(struct life *l, const struct faults *faults, u64 seed)
 {
 	struct pair *p = calloc(1, sizeof(*p));
 	int d;
@@ -312,7 +313,7 @@ struct pair *pair_start(struct life *l, u64 seed)
 	if (!p->buffer)
 		die("out of memory");
 	for (d = 0; d < DISKS; d++)
-		attach(p, d);
+		attach(p, d, faults->write_through[d]);
 	if (pthread_create(&p->server, NULL, serve, p))
 		die("no thread");
 	for (d = 0; d < DISKS; d++)

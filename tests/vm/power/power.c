@@ -22,8 +22,10 @@ static void print_help(void)
 	       "  --ops N        operations of each workload\n"
 	       "  --seed N       of all that is left to chance, but not of timing\n"
 	       "  --dump DIR     keep the disks of the first violation there\n"
+	       "  --write-through\n"
+	       "                 the cache device has no volatile cache\n"
 	       "  --fault FAULT  a disk lies, which must be noticed: cache-flush,\n"
-	       "                 cache-fua, backing-flush, backing-fua\n"
+	       "                 cache-fua, cache-write-through, backing-flush, backing-fua\n"
 	       "\n"
 	       "Exit status: 0 all is well, 1 violations, 2 the test can't go on.\n");
 }
@@ -38,6 +40,8 @@ static void set_fault(struct faults *f, const char *name)
 		f->no_fua[CACHE] = true;
 	else if (!strcmp(name, "backing-fua"))
 		f->no_fua[BACKING] = true;
+	else if (!strcmp(name, "cache-write-through"))
+		f->write_through[CACHE] = f->no_through[CACHE] = true;
 	else
 		die("unknown fault '%s'", name);
 }
@@ -48,6 +52,7 @@ static const struct option long_options[] = {
 	{ "ops", required_argument, NULL, 'o' },
 	{ "seed", required_argument, NULL, 's' },
 	{ "fault", required_argument, NULL, 'f' },
+	{ "write-through", no_argument, NULL, 'w' },
 	{ "dump", required_argument, NULL, 'd' },
 	{ "help", no_argument, NULL, 'h' },
 	{ }
@@ -68,6 +73,8 @@ static void parse(struct options *o, int argc, char **argv)
 			o->seed = strtoull(optarg, NULL, 0);
 		else if (c == 'f')
 			set_fault(&o->faults, optarg);
+		else if (c == 'w')
+			o->faults.write_through[CACHE] = true;
 		else if (c == 'd')
 			o->dump = optarg;
 		else

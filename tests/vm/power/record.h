@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Two disks with a volatile write cache each, and one record of what both were
- * asked, in order.
+ * Two disks with a volatile write cache each, or one without (--write-through), and one
+ * record of what both were asked, in order.
  *
  * Everything that happens takes a tick of one clock: a request is received,
  * done and answered; an operation of the workload begins and ends.  So of any
@@ -19,7 +19,8 @@
  *			cut each of its sectors is kept or lost for itself (torn,
  *			reordered); of two writes of a sector that are kept the one
  *			done later counts
- *	FUA		answered: its own sectors are durable, no others
+ *	FUA		answered: its own sectors are durable, no others; so are those
+ *			of every write to a disk without a volatile cache
  *	flush		answered: those writes of its own disk are durable whose
  *			answer left before the flush was received
  *	discard		the sectors read as zero, or as before; lost as a write is
@@ -83,8 +84,10 @@ void life_do(struct life *l, struct request *r);
 const u8 *sector_data(const u8 *const *sectors, u64 sector);
 const u8 **sectors_new(int disk);
 
-/* Disks that lie, to show that the test notices. */
+/* What disks are like; and those that lie, to show that the test notices. */
 struct faults {
+	bool write_through[DISKS];	/* no volatile cache, */
+	bool no_through[DISKS];		/* ... it says */
 	bool no_flush[DISKS];
 	bool no_fua[DISKS];
 };
@@ -121,7 +124,7 @@ void explain_sector(const struct life *l, int disk, u64 sector, u64 cut);
 struct pair;
 
 /* /dev/nbd0 is the cache device, /dev/nbd1 the backing device. */
-struct pair *pair_start(struct life *l, u64 seed);
+struct pair *pair_start(struct life *l, const struct faults *faults, u64 seed);
 void pair_stop(struct pair *p);
 /* Another life for the disks, which nobody uses at the moment. */
 void pair_set_life(struct pair *p, struct life *l);

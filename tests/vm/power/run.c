@@ -263,7 +263,7 @@ static void serve(struct power *p, struct life *l)
 		pair_set_life(p->pair, l);
 		life_free(p->first);
 	} else {
-		p->pair = pair_start(l, sim_rand(&p->rng));
+		p->pair = pair_start(l, &p->o.faults, sim_rand(&p->rng));
 	}
 	p->first = l;
 }
