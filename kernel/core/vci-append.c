@@ -22,7 +22,9 @@
  * vci_append_enter() - try to enter the log's gate, with users' writes
  * @c: cache
  *
- * No direct write lands until the caller has left.  Task context, no sleep.  Return: true if the caller is in: vci_append_leave().
+ * No direct write lands until the caller has left.  Task context, no sleep.
+ *
+ * Return: true if the caller is in: vci_append_leave().
  */
 bool vci_append_enter(struct vci_cache *c)
 {
@@ -310,9 +312,11 @@ static u32 write_stream(const struct vci_cache *c, const struct vci_fill *f)
  * @f: the writes: none pending; may be none at all
  * @a: filled in: what to write where
  *
- * It names what has landed first (D1).  Task context, no sleep.  Return: 0; -EAGAIN: vci_append_prepare(), then again;
- * -ENOSPC: maintenance is needed; -ENODATA: what has landed is named already, and there
- * are no writes; -EIO: the cache has failed.
+ * It names what has landed first (D1).  Task context, no sleep.
+ *
+ * Return: 0; -EAGAIN: vci_append_prepare(), then again; -ENOSPC: maintenance is needed;
+ * -ENODATA: what has landed is named already, and there are no writes; -EIO: the cache has
+ * failed.
  */
 int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append *a)
 {
