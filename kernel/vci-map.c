@@ -127,9 +127,9 @@ static __always_inline int read_hit(struct vci_target *t, struct bio *bio,
 {
 	vci_count(t, VCI_READ_HITS);
 	b->kind = VCI_BIO_HIT;
-	b->dirty = flags & VCI_EXT_DIRTY;
-	bio_set_dev(bio, t->cache_bdev);
+	b->ext_flags = flags;
 	bio->bi_iter.bi_sector = addr;
+	bio_set_dev(bio, t->cache_bdev);
 	return DM_MAPIO_REMAPPED;
 }
 
@@ -411,22 +411,20 @@ static noinline int map_other(struct vci_target *t, struct bio *bio, struct vci_
  * True if the bio is mapped.
  */
 static __always_inline bool map_read_hit(struct vci_target *t, struct bio *bio,
-					 struct vci_bio *b)
+					 struct vci_bio *b, struct bvec_iter iter)
 {
 	struct vci_hit hit;
-	unsigned long __percpu *guard;
 
 	rcu_read_lock_sched();
-	guard = vci_guard_enter(&t->guard);
-	hit = vci_cache_hit(t->cache, vci_bio_off(b), bio_sectors(bio));
-	rcu_read_unlock_sched();
-	if (unlikely(!hit.addr)) {
-		vci_guard_leave(guard);
-		return false;
+	b->guard = vci_guard_enter(&t->guard);
+	if (likely(vci_cache_hit(t->cache, iter.bi_sector, bvec_iter_sectors(iter), &hit))) {
+		rcu_read_unlock_sched();
+		read_hit(t, bio, b, hit.addr, hit.flags);
+		return true;
 	}
-	b->guard = guard;
-	read_hit(t, bio, b, hit.addr, hit.flags);
-	return true;
+	rcu_read_unlock_sched();
+	vci_guard_leave(b->guard);
+	return false;
 }
 
 /*
@@ -435,8 +433,8 @@ static __always_inline bool map_read_hit(struct vci_target *t, struct bio *bio,
  * nothing may overtake the log; all else goes to a new place, or into the log.  A cache
  * that has failed hits nothing.
  */
-static noinline int map_write_back(struct vci_target *t, struct bio *bio,
-				   struct vci_bio *b)
+static __always_inline int map_write_back(struct vci_target *t, struct bio *bio,
+					  struct vci_bio *b)
 {
 	unsigned long __percpu *guard;
 	bool hit;
@@ -450,8 +448,8 @@ static noinline int map_write_back(struct vci_target *t, struct bio *bio,
 		vci_count(t, VCI_WRITES_IN_PLACE);
 		b->guard = guard;
 		b->kind = VCI_BIO_PLACE;
-		bio_set_dev(bio, t->cache_bdev);
 		bio->bi_iter.bi_sector = addr;
+		bio_set_dev(bio, t->cache_bdev);
 		return DM_MAPIO_REMAPPED;
 	}
 	vci_guard_leave(guard);
@@ -469,6 +467,34 @@ static noinline int map_write_back(struct vci_target *t, struct bio *bio,
 	return DM_MAPIO_SUBMITTED;
 }
 
+/* What is needed when it ends, or is sent again. */
+static __always_inline struct vci_bio *remember(struct dm_target *ti, struct bio *bio,
+						struct bvec_iter *iter)
+{
+	struct vci_bio *b = vci_bio(bio);
+	unsigned short flags = bio->bi_flags;
+
+	*iter = bio->bi_iter;
+	iter->bi_sector = dm_target_offset(ti, iter->bi_sector);
+	b->iter = *iter;
+	b->flags = flags;
+	return b;
+}
+
+/* Apart from vci_map(), which has nothing atomic for reads. */
+static noinline int map_no_read(struct dm_target *ti, struct bio *bio)
+{
+	struct vci_target *t = ti->private;
+	struct bvec_iter iter;
+	struct vci_bio *b = remember(ti, bio, &iter);
+
+	bio->bi_iter.bi_sector = iter.bi_sector;
+	if ((bio->bi_opf & (REQ_OP_MASK | REQ_PREFLUSH)) == REQ_OP_WRITE &&
+	    likely(iter.bi_size) && READ_ONCE(t->mode) == VCI_MODE_WRITEBACK)
+		return map_write_back(t, bio, b);
+	return map_other(t, bio, b);
+}
+
 /**
  * vci_map() - device-mapper's map: where a bio goes
  * @ti: target
@@ -478,18 +504,18 @@ static noinline int map_write_back(struct vci_target *t, struct bio *bio,
  */
 int vci_map(struct dm_target *ti, struct bio *bio)
 {
-	struct vci_target *t = ti->private;
-	struct vci_bio *b = vci_bio(bio);
+	struct bvec_iter iter;
+	struct vci_target *t;
+	struct vci_bio *b;
 
-	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
-	b->flags = bio->bi_flags;
-	b->iter = bio->bi_iter;
-	if (bio_op(bio) == REQ_OP_READ && likely(bio->bi_iter.bi_size) &&
-	    likely(READ_ONCE(t->mode) != VCI_MODE_PASSTHROUGH) && map_read_hit(t, bio, b))
+	if (bio_op(bio) != REQ_OP_READ)
+		return map_no_read(ti, bio);
+	t = ti->private;
+	b = remember(ti, bio, &iter);
+	if (likely(iter.bi_size) && likely(READ_ONCE(t->mode) != VCI_MODE_PASSTHROUGH) &&
+	    map_read_hit(t, bio, b, iter))
 		return DM_MAPIO_REMAPPED;
-	if (bio_op(bio) == REQ_OP_WRITE && likely(bio->bi_iter.bi_size) &&
-	    READ_ONCE(t->mode) == VCI_MODE_WRITEBACK && !(bio->bi_opf & REQ_PREFLUSH))
-		return map_write_back(t, bio, b);
+	bio->bi_iter.bi_sector = vci_bio_off(b);
 	return map_other(t, bio, b);
 }
 
@@ -513,7 +539,7 @@ static noinline int hit_failed(struct vci_target *t, struct bio *bio, struct vci
 {
 	if (*error == BLK_STS_AGAIN && bio->bi_opf & REQ_NOWAIT)
 		return DM_ENDIO_DONE;
-	if (b->dirty) {
+	if (b->ext_flags & VCI_EXT_DIRTY) {
 		vci_note_dirty_lost(t, vci_bio_off(b), bvec_iter_sectors(b->iter),
 				    blk_status_to_errno(*error));
 		*error = BLK_STS_IOERR;

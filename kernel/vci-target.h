@@ -164,7 +164,7 @@ struct vci_bio {
 	struct bvec_iter iter;		/* its place on the backing device; what is left */
 	unsigned short flags;		/* bi_flags it came with */
 	u8 kind;
-	bool dirty;			/* HIT: only the cache device has it */
+	u8 ext_flags;			/* HIT: of the extent */
 	bool fua;			/* DIRECT: the user wants it to be durable */
 	union {
 		unsigned long __percpu *guard;	/* HIT, PLACE */

@@ -159,13 +159,15 @@ void vci_write_past_log(struct bio *bio)
 /* For the statistics only: does the write begin in cached data? */
 static void count_write(struct vci_target *t, struct bio *bio)
 {
+	struct vci_hit hit;
+
 	if (bio_op(bio) == REQ_OP_DISCARD) {
 		vci_count(t, VCI_DISCARDS);
 		return;
 	}
 	vci_count(t, VCI_WRITES);
 	rcu_read_lock_sched();
-	if (vci_cache_hit(t->cache, vci_bio_off(vci_bio(bio)), 1).addr)
+	if (vci_cache_hit(t->cache, vci_bio_off(vci_bio(bio)), 1, &hit))
 		vci_count(t, VCI_WRITE_HITS);
 	rcu_read_unlock_sched();
 }

@@ -81,10 +81,10 @@ struct vci_node {
  * nothing else.
  */
 struct vci_val {
-	u32 addr_lo;
 	u16 blocks;
-	u8 addr_hi_flags;	/* 6 bits of address, 2 of flags */
 	u8 heat;
+	u64 flags : 2;
+	u64 addr : VCI_ADDR_BITS;
 };
 
 static_assert(sizeof(struct vci_val) == 8);
@@ -232,21 +232,21 @@ static inline struct vci_inner *vci_inner(struct vci_node *node)
 
 static inline u64 vci_val_addr(const struct vci_val *v)
 {
-	return (u64)(v->addr_hi_flags >> 2) << 32 | v->addr_lo;
+	return v->addr;
 }
 
 static inline u8 vci_val_flags(const struct vci_val *v)
 {
-	return v->addr_hi_flags & VCI_EXT_KNOWN;
+	return v->flags;
 }
 
 static inline struct vci_val vci_val(u64 addr, u32 blocks, u8 flags, u8 heat)
 {
 	return (struct vci_val) {
-		.addr_lo = (u32)addr,
 		.blocks = (u16)blocks,
-		.addr_hi_flags = (u8)(addr >> 32 << 2 | flags),
 		.heat = heat,
+		.flags = flags,
+		.addr = addr,
 	};
 }
 
@@ -255,13 +255,18 @@ static inline struct vci_val vci_val(u64 addr, u32 blocks, u8 flags, u8 heat)
  * between @i and @i + 2 * @n - 1.  Written so that compilers make a conditional
  * move of it: a branch would be mispredicted half of the time.
  */
-static inline unsigned long vci_step(const u32 *k, unsigned long i, unsigned int n,
-				     u32 key)
+static __always_inline long vci_step(const u32 *k, long i, int n, u32 key)
 {
 	return k[i + n - 1] <= key ? i + n : i;
 }
 
-static inline unsigned long vci_steps_15(const u32 *k, unsigned long i, u32 key)
+/* The first step: @n keys more, or not, are sure to be at most @key; 0 or -@n. */
+static __always_inline long vci_first_step(u32 first, int n, u32 key)
+{
+	return -(long)(key < first) & -n;
+}
+
+static __always_inline long vci_steps_15(const u32 *k, long i, u32 key)
 {
 	i = vci_step(k, i, 8, key);
 	i = vci_step(k, i, 4, key);
@@ -278,32 +283,52 @@ static __always_inline unsigned long vci_leaf_index(const struct vci_leaf *leaf,
 {
 	/* The first key counts as 0: search the others. */
 	const u32 *k = leaf->key + 1;
-	/* 63 keys are left, the first ones or the last ones. */
-	unsigned long i = -(unsigned long)(k[63] <= key) & (VCI_LEAF_MAX - 1 - 63);
+	/* 63 keys are left, the last ones or the first ones. */
+	const int more = VCI_LEAF_MAX - 1 - 63;
+	long i = vci_first_step(k[63], more, key);
 
+	k += more;
 	i = vci_step(k, i, 32, key);
 	i = vci_step(k, i, 16, key);
-	return vci_steps_15(k, i, key);
+	return vci_steps_15(k, i, key) + more;
 }
 
 static_assert(VCI_LEAF_MAX - 1 >= 64 && VCI_LEAF_MAX - 1 < 127);
 
 /* Which child of an inner node covers @key. */
-static __always_inline unsigned long vci_inner_index(const struct vci_inner *inner, u32 key)
+static __always_inline long vci_inner_search(const struct vci_inner *inner, u32 key)
 {
 	/* The first key counts as 0: search the others. */
 	const u32 *k = inner->key + 1;
-	unsigned long i;
+	/* 127 keys are left, the last ones or the first ones. */
+	const int more = VCI_INTERNAL_MAX - 1 - 127;
+	long i = vci_first_step(k[127], more, key);
 
-	/* A window's root is often small. */
-	if (inner->n.nr <= 16)
-		return vci_steps_15(k, 0, key);
-	/* 127 keys are left, the first ones or the last ones. */
-	i = -(unsigned long)(k[127] <= key) & (VCI_INTERNAL_MAX - 1 - 127);
+	k += more;
 	i = vci_step(k, i, 64, key);
 	i = vci_step(k, i, 32, key);
 	i = vci_step(k, i, 16, key);
-	return vci_steps_15(k, i, key);
+	return vci_steps_15(k, i, key) + more;
+}
+
+/* A window's root is often small. */
+static inline bool vci_inner_small(const struct vci_inner *inner)
+{
+	return inner->n.nr <= 16;
+}
+
+static __always_inline unsigned long vci_inner_index(const struct vci_inner *inner, u32 key)
+{
+	return vci_inner_small(inner) ? vci_steps_15(inner->key + 1, 0, key) :
+					vci_inner_search(inner, key);
+}
+
+/* ... and its slot: each way has its own load, with what is constant in its address. */
+static __always_inline u64 vci_inner_slot(const struct vci_inner *inner, u32 key)
+{
+	if (vci_inner_small(inner))
+		return READ_ONCE(inner->slot[vci_steps_15(inner->key + 1, 0, key)]);
+	return READ_ONCE(inner->slot[vci_inner_search(inner, key)]);
 }
 
 static_assert(VCI_INTERNAL_MAX - 1 >= 128 && VCI_INTERNAL_MAX - 1 < 255);

@@ -77,7 +77,7 @@ static inline bool vci_bt_changed(const struct vci_reach *r)
 
 static inline void vci_bt_reference(struct vci_node *node)
 {
-	if (!READ_ONCE(node->referenced))
+	if (!data_race(node->referenced))
 		WRITE_ONCE(node->referenced, 1);
 }
 
@@ -99,11 +99,12 @@ static __always_inline bool vci_bt_try_reach(const struct vci_btree *bt, u32 win
 		if (unlikely(vci_bt_torn(bt, shape) || !slot))
 			return false;
 		inner = (struct vci_inner *)(unsigned long)slot;
-		slot = READ_ONCE(inner->slot[vci_inner_index(inner, key)]);
+		slot = vci_inner_slot(inner, key);
 	}
 	if (unlikely(vci_slot_absent(slot) || vci_bt_torn(bt, shape)))
 		return false;
-	r->leaf = vci_leaf(vci_slot_node(slot));
+	/* As vci_slot_node(), but the bit is known to be set. */
+	r->leaf = (struct vci_leaf *)(unsigned long)(slot - VCI_SLOT_LEAF);
 	r->seq = raw_seqcount_begin(&r->leaf->n.seq);
 	return likely(!read_seqcount_retry(&bt->shape_seq, shape));
 }
@@ -116,58 +117,61 @@ static inline bool vci_bt_quiet(const struct vci_btree *bt, const struct vci_val
 	return READ_ONCE(bt->quiet[(vci_val_addr(v) - bt->quiet_addr) >> bt->quiet_log2]);
 }
 
+static_assert(VCI_HEAT_AHEAD > VCI_HEAT_USES);
+
 /*
- * For an extent that wasn't used often yet.  False if it was read ahead, and its first
- * use is to be told to the policy.
+ * Notes a use.  False if the extent was read ahead, and its first use is to be told to
+ * the policy.
  */
-static inline bool vci_bt_warm(const struct vci_btree *bt, const struct vci_val *v,
-			       u32 skip, u8 *heat)
+static __always_inline bool vci_bt_warm(const struct vci_btree *bt, const struct vci_val *v,
+					u32 skip, u8 *heat)
 {
-	if (v->heat & VCI_HEAT_AHEAD)
-		return false;
-	if (v->heat < VCI_HEAT_USES && !skip && !vci_bt_quiet(bt, v))
+	if (v->heat >= VCI_HEAT_USES)
+		return v->heat == VCI_HEAT_USES;
+	if (!skip && !vci_bt_quiet(bt, v))
 		WRITE_ONCE(*heat, v->heat + 1);
 	return true;
 }
 
 /* Where all of a range lies. */
 struct vci_hit {
-	u64 addr;		/* 0: that can't be said at once */
+	u64 addr;
 	u32 blocks;		/* of the extent, from there on */
 	u8 flags;
 };
 
 /*
  * Where all of [@off, @off + @blocks) lies, if one extent has it, noting a use; not the
- * first use of what was read ahead, which is to be told to the policy.  In an RCU
- * read section; never waits.
+ * first use of what was read ahead, which is to be told to the policy.  False if that
+ * can't be said at once.  In an RCU read section; never waits.
  */
-static __always_inline struct vci_hit vci_bt_hit(struct vci_btree *bt, u64 off, u32 blocks)
+static __always_inline bool vci_bt_hit(struct vci_btree *bt, u64 off, u32 blocks,
+				       struct vci_hit *hit)
 {
 	u32 key = off & VCI_WINDOW_MASK, skip;
-	struct vci_hit hit = { .addr = 0 };
 	struct vci_leaf *leaf;
+	struct vci_val v, *at;
 	struct vci_reach r;
-	struct vci_val v;
 	unsigned long i;
 
 	if (unlikely(off >= bt->backing_blocks))
-		return hit;
+		return false;
 	if (unlikely(!vci_bt_try_reach(bt, off >> VCI_WINDOW_LOG2, key, &r)))
-		return hit;
+		return false;
 	leaf = r.leaf;
 	i = vci_leaf_index(leaf, key);
-	skip = key - READ_ONCE(leaf->key[i]);
-	v = leaf->val[i];
+	skip = key - leaf->key[i];
+	at = &leaf->val[i];
+	v = *at;
 	if (unlikely((u64)skip + blocks > v.blocks || vci_bt_changed(&r)))
-		return hit;
-	if (v.heat != VCI_HEAT_USES && !vci_bt_warm(bt, &v, skip, &leaf->val[i].heat))
-		return hit;
+		return false;
+	if (unlikely(!vci_bt_warm(bt, &v, skip, &at->heat)))
+		return false;
 	vci_bt_reference(&leaf->n);
-	hit.addr = vci_val_addr(&v) + skip;
-	hit.blocks = v.blocks - skip;
-	hit.flags = vci_val_flags(&v);
-	return hit;
+	hit->addr = vci_val_addr(&v) + skip;
+	hit->blocks = v.blocks - skip;
+	hit->flags = vci_val_flags(&v);
+	return true;
 }
 
 #endif /* VCI_BTREE_LOOKUP_H */

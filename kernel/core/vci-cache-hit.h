@@ -14,18 +14,21 @@
  * @c: cache
  * @off: first block on the backing device
  * @blocks: how many, not 0
+ * @hit: where all of it lies
  *
  * In an RCU read section of any kind; never waits.  The caller holds off
  * drain_readers() as for vci_cache_lookup().
  *
- * Return: where all of it lies; else, or if that can't be said at once, address 0,
- * where no data ever is: then vci_cache_lookup() knows more.
+ * Return: true; else, or if that can't be said at once, false: then vci_cache_lookup()
+ * knows more.
  */
-static __always_inline struct vci_hit vci_cache_hit(struct vci_cache *c, u64 off, u32 blocks)
+static __always_inline bool vci_cache_hit(struct vci_cache *c, u64 off, u32 blocks,
+					  struct vci_hit *hit)
 {
-	if (unlikely(READ_ONCE(c->failed) || vci_redo_any(&c->redo)))
-		return (struct vci_hit) { .addr = 0 };
-	return vci_bt_hit(c->tree, off, blocks);
+	/* One branch for both, of which neither is ever true where this matters. */
+	if (unlikely(READ_ONCE(c->failed) | vci_redo_left(&c->redo)))
+		return false;
+	return vci_bt_hit(c->tree, off, blocks, hit);
 }
 
 #endif /* VCI_CACHE_HIT_H */

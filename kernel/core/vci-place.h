@@ -22,9 +22,9 @@
 static inline bool vci_place_settled(const struct vci_cache *c, u64 addr, u32 blocks)
 {
 	const struct vci_segments *t = &c->segments;
-	u32 i = vci_segment_of(t, addr);
+	u64 at = (addr - t->addr) & (t->blocks - 1);
 
-	return addr - vci_segment_addr(t, i) + blocks <= READ_ONCE(t->s[i].settled);
+	return at + blocks <= READ_ONCE(t->s[vci_segment_of(t, addr)].settled);
 }
 
 /**
@@ -50,9 +50,8 @@ static __always_inline u64 vci_place_try(struct vci_cache *c, u64 off, u32 block
 		announced = true;
 		alone = vci_tickets_place_begin(&c->tickets, off, blocks);
 	}
-	h = vci_cache_hit(c, off, 1);
-	*hit = h.addr;
-	if (h.addr && alone && blocks <= h.blocks && h.flags & VCI_EXT_DIRTY &&
+	*hit = vci_cache_hit(c, off, 1, &h);
+	if (*hit && alone && blocks <= h.blocks && h.flags & VCI_EXT_DIRTY &&
 	    vci_place_settled(c, h.addr, blocks))
 		return h.addr;
 	if (announced)

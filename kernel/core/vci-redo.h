@@ -75,11 +75,16 @@ u32 vci_redo_nodes(const struct vci_redo *rd);
 u64 vci_redo_dirty(const struct vci_redo *rd);
 bool vci_redo_in_range(const struct vci_redo *rd, u64 off, u64 blocks);
 
-/* Does anything wait?  Any context. */
-static inline bool vci_redo_any(const struct vci_redo *rd)
+/* In how many regions does anything wait?  Any context. */
+static inline u32 vci_redo_left(const struct vci_redo *rd)
 {
 	/* Who sees none sees the tree with all applied: pairs with region_done(). */
-	return smp_load_acquire(&rd->nr_pending) != 0;
+	return smp_load_acquire(&rd->nr_pending);
+}
+
+static inline bool vci_redo_any(const struct vci_redo *rd)
+{
+	return vci_redo_left(rd) != 0;
 }
 
 /* Does anything wait for the range?  If not, it never will.  Any context. */

@@ -199,6 +199,28 @@ static void set_copying(struct vci_tickets *t, u64 off, u32 blocks, bool copying
 }
 
 /**
+ * vci_tickets_announce() - announce a write in place, then look for write-back
+ * @t: tickets
+ * @first: piece
+ * @last: piece, inclusive
+ *
+ * Any context.  Return: true if write-back is copying one of them.
+ */
+bool vci_tickets_announce(struct vci_tickets *t, u64 first, u64 last)
+{
+	bool copying = false;
+	u64 i;
+
+	for (i = first; i <= last; i++)
+		atomic_inc(&vci_ticket_slot(t, i)->placing);
+	/* Announced, then looked: pairs with vci_tickets_placing(). */
+	smp_mb__after_atomic();
+	for (i = first; i <= last; i++)
+		copying |= READ_ONCE(vci_ticket_slot(t, i)->copying);
+	return copying;
+}
+
+/**
  * vci_tickets_copy_begin() - announce that a range is going to be copied
  * @t: tickets
  * @off: first block on the backing device

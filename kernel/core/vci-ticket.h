@@ -66,36 +66,45 @@ static inline u64 vci_last_place(u64 off, u32 blocks)
 	return (off + blocks - 1) >> VCI_PLACE_LOG2;
 }
 
+/* vci_tickets_place_begin(), of more than one piece. */
+bool vci_tickets_announce(struct vci_tickets *t, u64 first, u64 last);
+
 /*
  * Announces a write in place; any context, before what is to be overwritten is looked
  * up.  False if write-back is copying there; vci_tickets_place_end() must follow either
  * way.
  */
-static inline bool vci_tickets_place_begin(struct vci_tickets *t, u64 off, u32 blocks)
+static __always_inline bool vci_tickets_place_begin(struct vci_tickets *t, u64 off,
+						    u32 blocks)
 {
-	u64 i, first = vci_first_place(off), last = vci_last_place(off, blocks);
-	bool copying = false;
+	u64 i = vci_first_place(off), last = vci_last_place(off, blocks);
+	bool copying;
 
-	for (i = first; i <= last; i++)
-		atomic_inc(&vci_ticket_slot(t, i)->placing);
 	/* Announced, then looked: pairs with vci_tickets_placing(). */
-	smp_mb__after_atomic();
-	for (i = first; i <= last; i++)
-		copying |= READ_ONCE(vci_ticket_slot(t, i)->copying);
+	if (likely(i == last)) {
+		struct vci_ticket_slot *slot = vci_ticket_slot(t, i);
+
+		atomic_inc(&slot->placing);
+		smp_mb__after_atomic();
+		copying = READ_ONCE(slot->copying);
+	} else {
+		copying = vci_tickets_announce(t, i, last);
+	}
 	/* What was made clean is found clean: pairs with vci_tickets_copy_end(). */
 	smp_rmb();
 	return !copying;
 }
 
 /* The write in place is complete, or there is none.  Any context. */
-static inline void vci_tickets_place_end(struct vci_tickets *t, u64 off, u32 blocks)
+static __always_inline void vci_tickets_place_end(struct vci_tickets *t, u64 off, u32 blocks)
 {
-	u64 i;
+	u64 i = vci_first_place(off), last = vci_last_place(off, blocks);
 
 	/* What was done was done before: pairs with vci_tickets_placing(). */
 	smp_mb__before_atomic();
-	for (i = vci_first_place(off); i <= vci_last_place(off, blocks); i++)
+	do
 		atomic_dec(&vci_ticket_slot(t, i)->placing);
+	while (unlikely(i++ != last));
 }
 
 int vci_tickets_init(struct vci_tickets *t) __must_check;
