@@ -279,14 +279,21 @@ int vci_image_take(struct vci_target *t)
 	return r;
 }
 
-/* O13: suspend is a checkpoint and a flush. */
+/*
+ * O13: suspend is a checkpoint and a flush.  What was acknowledged is in the log before:
+ * another instance finds it without the checkpoint, too.
+ */
 static void checkpoint_and_flush(struct vci_target *t)
 {
-	int r;
+	int r, named;
 
 	mutex_lock(&t->writer.serial);
+	named = vci_direct_name(t->cache);
 	r = vci_cache_checkpoint(t->cache);
 	mutex_unlock(&t->writer.serial);
+	if (r && named)
+		DMCRIT("%s: error %d naming what was written since the last flush: another table would not find it; resume this one, and flush",
+		       dm_table_device_name(t->ti->table), named);
 	if (!r)
 		r = vci_flush(&t->backing_io.dev);
 	if (r && !vci_cache_is_failed(t->cache))

@@ -70,8 +70,6 @@ int vci_direct_ended(struct vci_target *t, struct bio *bio, struct vci_bio *b,
 		return DM_ENDIO_INCOMPLETE;
 	}
 	b->kind = VCI_BIO_LOG;
-	if (unlikely(vci_direct_due(t->cache)))
-		vci_stream_landed(&t->stream, NULL);
 	return DM_ENDIO_DONE;
 }
 

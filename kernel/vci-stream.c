@@ -10,8 +10,7 @@
  *     is forgotten
  *  S3 a bio is acknowledged when its last part is mapped
  *  S4 a completion submits nothing, since drivers may call it where it must not
- *     sleep; unless its task is submitting already: then it only adds to the list
- *     that this task works through
+ *     sleep
  */
 #include <linux/blkdev.h>
 #include <linux/delay.h>
@@ -107,7 +106,7 @@ static void fill_batch(struct vci_stream *s)
 	take_pending(s);
 	while ((bio = bio_list_peek(&s->taken)) && put(s->fill, bio))
 		bio_list_add(&s->batch, bio_list_pop(&s->taken));
-	s->filled = f->nr || s->batch.head || vci_direct_due(s->cache);
+	s->filled = s->batch.head || f->nr;
 }
 
 /* ---- the end of a batch: in the gate ---- */
@@ -142,6 +141,20 @@ static void batch_add_torn(struct vci_stream *s)
 		bio_list_add(&s->batch, bio_list_pop(&s->taken));
 }
 
+/* A bio without data waits for what has landed to be named, or a FLUSH does. */
+static void go_past_log(struct vci_stream *s, struct bio *bio)
+{
+	if (bio->bi_opf & REQ_PREFLUSH) {
+		vci_flush_named(bio);
+	} else if (bio->bi_iter.bi_size) {
+		vci_write_past_log(bio);
+	} else {
+		if (vci_direct_pending(s->cache))
+			bio->bi_status = BLK_STS_IOERR;
+		bio_endio(bio);
+	}
+}
+
 /*
  * The batch got no place.  If nobody need fear that dirty data is lost, the
  * writes go the other way: to the backing device.
@@ -154,12 +167,8 @@ static void drop_batch(struct vci_stream *s, int error)
 	if (error == -ENOSPC || vci_cache_is_stuck(s->cache)) {
 		end_bios(&s->batch, BLK_STS_IOERR);
 	} else {
-		while ((bio = bio_list_pop(&s->batch))) {
-			if (bio->bi_opf & REQ_PREFLUSH)
-				vci_flush_named(bio);
-			else
-				vci_write_past_log(bio);
-		}
+		while ((bio = bio_list_pop(&s->batch)))
+			go_past_log(s, bio);
 	}
 	leave(s);
 }
@@ -238,12 +247,6 @@ static void submit_batch(struct vci_stream *s)
 	bio->bi_end_io = batch_endio;
 	bio->bi_private = s;
 	submit_bio_noacct(bio);
-}
-
-/* S4: in a task that is submitting, and holds nothing that forbids to sleep. */
-static bool may_submit(void)
-{
-	return preemptible() && !rcu_preempt_depth() && current->bio_list;
 }
 
 static int begin_sleeping(struct vci_stream *s)
@@ -397,20 +400,19 @@ void vci_stream_queue(struct vci_stream *s, struct bio *bio)
 }
 
 /**
- * vci_stream_landed() - direct writes have landed, and are to be named
+ * vci_stream_landed() - a direct write has landed, and is to be named
  * @s: attached stream
- * @bio: who waits for that, or NULL
+ * @bio: it
  *
- * Task context, no sleep; in a completion (S4).
+ * Task context, no sleep; in a completion (S4).  From here on others may complete it:
+ * vci_stream_drain() waits for who is in here.
  */
 void vci_stream_landed(struct vci_stream *s, struct bio *bio)
 {
-	if (bio)
-		vci_stream_queue(s, bio);
-	if (may_submit())
-		kick(s, false);
-	else
-		queue_work(s->wq, &s->work);
+	rcu_read_lock();
+	vci_stream_queue(s, bio);
+	queue_work(s->wq, &s->work);
+	rcu_read_unlock();
 }
 
 /**
@@ -418,16 +420,18 @@ void vci_stream_landed(struct vci_stream *s, struct bio *bio)
  * @s: attached stream
  * @bio: it
  *
- * Any context.
+ * Any context.  As there, for vci_stream_drain().
  */
 void vci_stream_land_later(struct vci_stream *s, struct bio *bio)
 {
 	unsigned long flags;
 
+	rcu_read_lock();
 	spin_lock_irqsave(&s->land_lock, flags);
 	bio_list_add(&s->landing, bio);
 	spin_unlock_irqrestore(&s->land_lock, flags);
 	queue_work(s->wq, &s->work);
+	rcu_read_unlock();
 }
 
 /**
@@ -460,7 +464,7 @@ void vci_stream_wait_log(struct vci_stream *s)
 static bool has_work(const struct vci_stream *s)
 {
 	return READ_ONCE(s->filled) || READ_ONCE(s->pending.head) ||
-	       READ_ONCE(s->taken.head) || vci_direct_due(s->cache);
+	       READ_ONCE(s->taken.head);
 }
 
 /**

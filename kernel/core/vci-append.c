@@ -282,7 +282,7 @@ static int name_landed(struct vci_cache *c)
 	nr = vci_direct_list(c, c->entries, &to);
 	if (!nr)
 		return 0;
-	r = reserve_sleep(c, VCI_STREAM_NEW, nr, 0, VCI_KEEP_WRITES, &a);
+	r = reserve_sleep(c, VCI_STREAM_NEW, nr, 0, 0, &a);
 	if (r)
 		return r;
 	a.named = nr;

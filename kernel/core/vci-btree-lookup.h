@@ -77,6 +77,7 @@ static inline bool vci_bt_changed(const struct vci_reach *r)
 
 static inline void vci_bt_reference(struct vci_node *node)
 {
+	/* A hint: whoever stores to it stores a byte. */
 	if (!data_race(node->referenced))
 		WRITE_ONCE(node->referenced, 1);
 }
@@ -127,7 +128,7 @@ static __always_inline bool vci_bt_warm(const struct vci_btree *bt, const struct
 					u32 skip, u8 *heat)
 {
 	if (v->heat >= VCI_HEAT_USES)
-		return v->heat == VCI_HEAT_USES;
+		return !(v->heat & VCI_HEAT_AHEAD);
 	if (!skip && !vci_bt_quiet(bt, v))
 		WRITE_ONCE(*heat, v->heat + 1);
 	return true;

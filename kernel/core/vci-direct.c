@@ -20,8 +20,8 @@
 /* Small writes behind a FLUSH that go to the log: for who flushes after each of them. */
 #define AFTER_FLUSH	4u
 
-/* So many make it worth a batch that does nothing but name them. */
-#define DUE		64u
+/* When so many have landed the next write goes to the log: its batch names them. */
+#define PENDING_MAX	64u
 
 /* Times memory is asked for before a write on the device is given up. */
 #define LAND_TRIES	10
@@ -102,7 +102,8 @@ static u32 room_for(struct vci_cache *c, u32 blocks)
 	struct vci_direct *d = &c->direct;
 	u32 promised = d->head - d->tail + d->promised;
 
-	if (promised >= VCI_DIRECT_MAX || !READ_ONCE(c->may_dirty) ||
+	if (d->head - d->tail >= PENDING_MAX || promised >= VCI_DIRECT_MAX ||
+	    !READ_ONCE(c->may_dirty) ||
 	    !vci_append_fits_locked(c))
 		return 0;
 	if ((d->segment == VCI_NO_SEGMENT || d->used == c->segments.blocks) &&
@@ -301,18 +302,8 @@ int vci_direct_end_sleep(struct vci_cache *c, struct vci_direct_write *w)
  */
 bool vci_direct_pending(const struct vci_cache *c)
 {
-	return READ_ONCE(c->direct.head) != READ_ONCE(c->direct.tail);
-}
-
-/**
- * vci_direct_due() - has so much landed that a batch should name it?
- * @c: cache
- *
- * Any context.
- */
-bool vci_direct_due(const struct vci_cache *c)
-{
-	return READ_ONCE(c->direct.head) - READ_ONCE(c->direct.tail) >= DUE;
+	/* Who finds it named finds the batch, too: pairs with vci_direct_named(). */
+	return READ_ONCE(c->direct.head) != smp_load_acquire(&c->direct.tail);
 }
 
 /**
@@ -367,8 +358,9 @@ void vci_direct_named(struct vci_cache *c, u32 to)
 {
 	struct vci_direct *d = &c->direct;
 
+	/* Pairs with vci_direct_pending(). */
 	if ((s32)(to - d->tail) > 0)
-		WRITE_ONCE(d->tail, to);
+		smp_store_release(&d->tail, to);
 }
 
 /**

@@ -367,7 +367,7 @@ int vci_reclaim(struct vci_cache *c, u32 segments, bool keep)
 {
 	int error = 0, r = vci_redo_finish(c);
 	struct vci_move *mv;
-	u32 nr;
+	u32 nr = 0;
 
 	/* What the log maps into a victim must be found by the sweep. */
 	if (r)
@@ -386,9 +386,17 @@ int vci_reclaim(struct vci_cache *c, u32 segments, bool keep)
 		return r;
 	if (c->ops && c->ops->drain_readers)
 		c->ops->drain_readers(c->ctx);
+	/* D6: a batch behind the next checkpoint must name nothing that this one frees. */
+	r = vci_direct_name(c);
 	spin_lock(vci_cache_lock(c));
-	nr = vci_segments_drained(&c->segments, vci_ordered_before(c));
+	if (r)
+		vci_segments_all(&c->segments, VCI_LIFE_VICTIM, VCI_LIFE_CLOSED);
+	else
+		nr = vci_segments_drained(&c->segments, vci_ordered_before(c));
 	spin_unlock(vci_cache_lock(c));
+	/* The checkpoint that follows names it. */
+	if (r)
+		return r == -ENOSPC ? 0 : r;
 	if (!nr && keep && !error)
 		return vci_reclaim(c, 1, false);
 	/* Where segments are left, it is a checkpoint that was wanting (L2). */

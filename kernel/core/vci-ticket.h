@@ -80,11 +80,11 @@ static __always_inline bool vci_tickets_place_begin(struct vci_tickets *t, u64 o
 	u64 i = vci_first_place(off), last = vci_last_place(off, blocks);
 	bool copying;
 
-	/* Announced, then looked: pairs with vci_tickets_placing(). */
 	if (likely(i == last)) {
 		struct vci_ticket_slot *slot = vci_ticket_slot(t, i);
 
 		atomic_inc(&slot->placing);
+		/* Announced, then looked: pairs with vci_tickets_placing(). */
 		smp_mb__after_atomic();
 		copying = READ_ONCE(slot->copying);
 	} else {

@@ -84,6 +84,7 @@ static double fill(struct vci_btree *bt, u32 nr, u64 units, bool ascending)
 static u64 look_up(struct vci_btree *bt, u32 nr, u64 units, bool ascending)
 {
 	u64 off, hits = 0;
+	struct vci_hit hit;
 	u32 i, at = 0;
 
 	for (i = 0; i < BENCH_LOOKUPS; i++, at++) {
@@ -94,7 +95,7 @@ static u64 look_up(struct vci_btree *bt, u32 nr, u64 units, bool ascending)
 		off = (bench_random() % units) * BENCH_UNIT;
 		if (ascending)
 			off %= (u64)nr * BENCH_UNIT;
-		hits += vci_bt_hit(bt, off, BENCH_UNIT).addr != 0;
+		hits += vci_bt_hit(bt, off, BENCH_UNIT, &hit);
 	}
 	return hits;
 }

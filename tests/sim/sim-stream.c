@@ -70,10 +70,7 @@ static bool enter(struct world *w)
 {
 	struct stream *st = &w->stream;
 
-	if (!oldest_queued(w, NULL) && !vci_direct_due(w->cache) &&
-	    !(vci_direct_pending(w->cache) && sim_percent(&w->rng, 3)))
-		return false;
-	if (!oldest_queued(w, NULL) && vci_cache_is_failed(w->cache))
+	if (!oldest_queued(w, NULL))
 		return false;
 	if (vci_cache_is_failed(w->cache)) {
 		turn_away(w);

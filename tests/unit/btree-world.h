@@ -396,11 +396,12 @@ static inline void world_compare_part(struct world *w, const struct world_map *m
 /* The short way says the same as the long one, or nothing. */
 static inline void world_compare_hit(struct world *w, u32 ask, const struct vci_lookup *res)
 {
-	struct vci_hit hit = vci_bt_hit(w->bt, res->e.off, ask);
+	struct vci_hit hit = { .addr = 0 };
+	bool hits = vci_bt_hit(w->bt, res->e.off, ask, &hit);
 	bool whole = res->mapped && res->e.blocks == ask &&
 		     !(res->e.heat & VCI_HEAT_AHEAD);
 
-	if (hit.addr != (whole ? res->e.addr : 0) ||
+	if (hits != whole || hit.addr != (whole ? res->e.addr : 0) ||
 	    (whole && hit.flags != res->e.flags))
 		world_bad(w, "hit of %u blocks from %llu: at %llu, not %llu", ask,
 			  res->e.off, hit.addr, whole ? res->e.addr : 0);

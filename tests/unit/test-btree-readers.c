@@ -164,6 +164,8 @@ static void in_writer(void)
 	struct world_map *m;
 	u32 at, distance;
 	u64 want[2], got;
+	struct vci_hit hit;
+	bool hits;
 
 	if (!changing || nested || world_rand(w, 4))
 		return;
@@ -192,10 +194,12 @@ static void in_writer(void)
 		want[1] = m->addr[at];
 	}
 	res.mapped = true;
-	res.e.addr = vci_bt_hit(w->bt, WORLD_BASE + at, 1).addr;
-	if (res.e.addr)
+	hits = vci_bt_hit(w->bt, WORLD_BASE + at, 1, &hit);
+	if (hits) {
 		nr_hits_nested++;
-	if (res.e.addr || !vci_btree_lookup(w->bt, WORLD_BASE + at, 1, &res)) {
+		res.e.addr = hit.addr;
+	}
+	if (hits || !vci_btree_lookup(w->bt, WORLD_BASE + at, 1, &res)) {
 		got = res.mapped ? res.e.addr : 0;
 		if (got != want[0] && got != want[1])
 			world_bad(w, "in op %d: %u is at %llu, not %llu or %llu", c.op,
@@ -221,11 +225,9 @@ static void tell_unmapped(void *ctx, const struct vci_extent *e)
 /* The short way, and if that says nothing the long one. */
 static int look(u32 blocks, struct vci_lookup *res)
 {
-	struct vci_hit hit = { .addr = 0 };
+	struct vci_hit hit;
 
-	if (world_rand(w, 2))
-		hit = vci_bt_hit(w->bt, WORLD_BASE + place, blocks);
-	if (!hit.addr)
+	if (world_rand(w, 2) || !vci_bt_hit(w->bt, WORLD_BASE + place, blocks, &hit))
 		return vci_btree_lookup_touch(w->bt, WORLD_BASE + place, blocks, res);
 	nr_hits++;
 	res->mapped = true;

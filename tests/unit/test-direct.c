@@ -16,13 +16,18 @@ static void many_writes(void)
 }
 
 /* With a log that has begun. */
-static void setup(void)
+static void setup_with(u64 blocks, u32 segment)
 {
-	rig_init(&rig, 16384, RIG_BACKING, SEGMENT);
+	rig_init(&rig, blocks, RIG_BACKING, segment);
 	rig.direct = true;
 	assert(!rig_open(&rig));
 	assert(!rig_log_write(&rig, 39000, 8, 1, false));
 	many_writes();
+}
+
+static void setup(void)
+{
+	setup_with(16384, SEGMENT);
 }
 
 static u32 begin(u64 off, u32 blocks, struct vci_direct_write *w)
@@ -79,7 +84,7 @@ static void test_cost(void)
 	is_u64(rig.cache.writes - writes, 10, "direct:is_one_write");
 	is_u64(rig.cache.blocks_written - blocks, 80, "direct:of_its_own_size");
 	is_u64(rig_value(&rig, 100 + 16 * 9), 10, "direct:is_read_back");
-	ok(vci_direct_pending(rig.c) && !vci_direct_due(rig.c), "direct:waits_for_its_name");
+	ok(vci_direct_pending(rig.c), "direct:waits_for_its_name");
 	assert(!flush());
 	is_u64(rig.cache.writes - writes, 11, "direct:one_write_names_them_all");
 	is_u64(rig.cache.blocks_written - blocks, 88, "direct:of_one_unit");
@@ -303,21 +308,65 @@ static void test_border(void)
 /* A batch can name them all, whatever it holds itself. */
 static void test_full(void)
 {
-	u32 i, writes = 100;
+	struct vci_direct_write w[VCI_DIRECT_MAX + 1];
+	u32 i, n;
 
 	setup();
 	for (i = 0; !direct(16 * i, 8, 1); i++)
 		;
-	is_u64(i, VCI_DIRECT_MAX, "direct:as_many_as_a_batch_can_name");
-	ok(vci_direct_due(rig.c), "direct:a_batch_is_due_then");
-	is_u64(rig_log_writes(&rig, 20001, writes, 2), 0, "direct:a_full_batch_is_behind_them");
+	is_u64(i, 64, "direct:the_next_one_lets_a_batch_name_them");
+	rig_exit(&rig);
+	setup_with(65536, 2048);
+	for (n = 0; n <= VCI_DIRECT_MAX && begin(16 * n, 8, &w[n]); n++)
+		assert(!write_data(&w[n], 1));
+	is_u64(n, VCI_DIRECT_MAX, "direct:as_many_as_a_batch_can_name");
+	for (i = 0; i < n; i++)
+		assert(!vci_direct_end(rig.c, &w[i]));
+	is_u64(rig_log_writes(&rig, 20001, 100, 2), 0, "direct:a_full_batch_is_behind_them");
 	assert(!flush());
 	crash(SIM_CUT_LOSE_ALL);
-	for (i = 0; i < VCI_DIRECT_MAX; i++)
-		if (rig_value(&rig, 16 * i) != 1)
-			break;
-	is_u64(i, VCI_DIRECT_MAX, "direct:all_are_found");
+	for (i = 0; i < n && rig_value(&rig, 16 * i) == 1; i++)
+		;
+	is_u64(i, n, "direct:all_are_found");
 	is_u64(rig_value(&rig, 20001), 2, "direct:and_the_batch");
+	rig_exit(&rig);
+}
+
+/* D6: between freeze and commit. */
+static void name_in_checkpoint(void *ctx)
+{
+	bool *named = ctx;
+
+	if (*named || !rig.c || !rig.c->nodes.in_checkpoint)
+		return;
+	*named = true;
+	assert(!vci_direct_name(rig.c));
+}
+
+/* What a batch names lies in no segment that the checkpoint before it frees. */
+static void test_freed(void)
+{
+	u32 segment, off = 20000;
+	bool named = false;
+
+	setup();
+	assert(!direct(0, SEGMENT, 1));
+	segment = rig.c->direct.segment;
+	assert(!direct(0, SEGMENT, 2) && !rig.c->segments.s[segment].live);
+	rig.power.hook = name_in_checkpoint;
+	rig.power.ctx = &named;
+	assert(!vci_reclaim(rig.c, 1, true) && !vci_cache_checkpoint(rig.c) && named);
+	rig.power.hook = NULL;
+	is_u64(rig.c->segments.s[segment].life, VCI_LIFE_FREE, "direct:its_segment_is_freed");
+	rig.c->segments.cursor = segment;
+	while (rig.c->log.open[VCI_STREAM_NEW].segment != segment) {
+		assert(!rig_log_write(&rig, off, 128, 7, false) && !flush());
+		off = off + 128 < 38000 ? off + 128 : 20000;
+	}
+	assert(!rig_log_write(&rig, 39100, 8, 9, false) && !flush());
+	crash(SIM_CUT_KEEP_ALL);
+	is_u64(rig_value(&rig, 0), 2, "direct:it_is_found_elsewhere");
+	is_u64(rig_value(&rig, 39100), 9, "direct:and_so_is_what_the_log_put_there");
 	rig_exit(&rig);
 }
 
@@ -391,6 +440,7 @@ int main(void)
 	test_room();
 	test_border();
 	test_full();
+	test_freed();
 	test_segment();
 	test_write_back();
 	test_failure();
