@@ -64,7 +64,7 @@ int vci_direct_ended(struct vci_target *t, struct bio *bio, struct vci_bio *b,
 		vci_stream_land_later(&t->stream, bio);
 		return DM_ENDIO_INCOMPLETE;
 	}
-	if (unlikely(b->fua)) {
+	if (unlikely(b->fua || vci_direct_due(t->cache))) {
 		leave(bio, b);
 		vci_stream_landed(&t->stream, bio);
 		return DM_ENDIO_INCOMPLETE;
@@ -112,7 +112,7 @@ bool vci_land(struct vci_target *t, struct bio *bio, bool may_sleep)
 	if (!end_direct(t, bio, b, may_sleep))
 		return false;
 	leave(bio, b);
-	if (b->fua && !bio->bi_status)
+	if (!bio->bi_status && (b->fua || vci_direct_due(t->cache)))
 		vci_stream_queue(&t->stream, bio);
 	else
 		bio_endio(bio);

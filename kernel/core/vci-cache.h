@@ -407,6 +407,8 @@ void vci_direct_failed(struct vci_cache *c, struct vci_direct_write *w, int erro
 bool vci_direct_flush(struct vci_cache *c);
 /* Has anything landed that no complete batch names? */
 bool vci_direct_pending(const struct vci_cache *c);
+/* ... so much that who has landed last should wait for a batch, as with FUA? */
+bool vci_direct_due(const struct vci_cache *c);
 /* By the writer.  May sleep.  -ENOSPC: a checkpoint does it as well. */
 int vci_direct_name(struct vci_cache *c) __must_check;
 

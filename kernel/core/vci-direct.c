@@ -20,8 +20,8 @@
 /* Small writes behind a FLUSH that go to the log: for who flushes after each of them. */
 #define AFTER_FLUSH	4u
 
-/* When so many have landed the next write goes to the log: its batch names them. */
-#define PENDING_MAX	64u
+/* When so many have landed the last of them waits for a batch that names them. */
+#define DUE		64u
 
 /* Times memory is asked for before a write on the device is given up. */
 #define LAND_TRIES	10
@@ -102,8 +102,7 @@ static u32 room_for(struct vci_cache *c, u32 blocks)
 	struct vci_direct *d = &c->direct;
 	u32 promised = d->head - d->tail + d->promised;
 
-	if (d->head - d->tail >= PENDING_MAX || promised >= VCI_DIRECT_MAX ||
-	    !READ_ONCE(c->may_dirty) ||
+	if (promised >= VCI_DIRECT_MAX || !READ_ONCE(c->may_dirty) ||
 	    !vci_append_fits_locked(c))
 		return 0;
 	if ((d->segment == VCI_NO_SEGMENT || d->used == c->segments.blocks) &&
@@ -304,6 +303,17 @@ bool vci_direct_pending(const struct vci_cache *c)
 {
 	/* Who finds it named finds the batch, too: pairs with vci_direct_named(). */
 	return READ_ONCE(c->direct.head) != smp_load_acquire(&c->direct.tail);
+}
+
+/**
+ * vci_direct_due() - has so much landed that a batch should name it?
+ * @c: cache
+ *
+ * Any context.  Then who has landed last is acknowledged when one does.
+ */
+bool vci_direct_due(const struct vci_cache *c)
+{
+	return READ_ONCE(c->direct.head) - READ_ONCE(c->direct.tail) >= DUE;
 }
 
 /**

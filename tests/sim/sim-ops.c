@@ -397,7 +397,7 @@ static void landed(struct world *w, struct op *op)
 	if (op->done < op->blocks) {
 		if (!goes_direct(w, op))
 			to_log(w, op);
-	} else if (op->fua) {
+	} else if (op->fua || vci_direct_due(w->cache)) {
 		to_log(w, op);
 	} else {
 		model_ack(w, op->version);
@@ -631,7 +631,8 @@ void op_batch_done(struct world *w, struct op *op)
 		return;
 	}
 	model_ack(w, op->version);
-	model_ack_fua(w, op);
+	if (op->fua)
+		model_ack_fua(w, op);
 	op->kind = OP_NONE;
 }
 

@@ -96,7 +96,7 @@ static bool take(struct world *w, struct op *op)
 
 	if (op->kind == OP_FLUSH || done == op->blocks) {
 		op->in_batch = true;
-		f->fua |= op->kind == OP_WRITE;
+		f->fua |= op->kind == OP_WRITE && op->fua;
 		return true;
 	}
 	while (done < op->blocks) {

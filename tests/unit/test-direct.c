@@ -312,9 +312,9 @@ static void test_full(void)
 	u32 i, n;
 
 	setup();
-	for (i = 0; !direct(16 * i, 8, 1); i++)
-		;
-	is_u64(i, 64, "direct:the_next_one_lets_a_batch_name_them");
+	for (i = 0; !vci_direct_due(rig.c); i++)
+		assert(!direct(16 * i, 8, 1));
+	is_u64(i, 64, "direct:then_a_batch_is_due");
 	rig_exit(&rig);
 	setup_with(65536, 2048);
 	for (n = 0; n <= VCI_DIRECT_MAX && begin(16 * n, 8, &w[n]); n++)
