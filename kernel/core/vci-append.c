@@ -330,8 +330,10 @@ int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append 
 	if (!READ_ONCE(c->may_dirty))
 		return -EAGAIN;
 	a->named = vci_direct_list(c, c->entries, &a->named_to);
+	/* Who named it may not have made it durable: for FUA, a flush does. */
 	if (!(a->named + f->nr))
-		return -ENODATA;
+		return f->fua && READ_ONCE(c->log.write_seq) > READ_ONCE(c->log.durable_seq) ?
+		       -EAGAIN : -ENODATA;
 	if (!has_room(c, a->named + f->nr, f->used))
 		return -EAGAIN;
 	WRITE_ONCE(c->write_in_flight, true);
