@@ -87,11 +87,13 @@ static bool put_bio(struct vci_fill *f, struct bio *bio)
 /* In parts, if it doesn't fit: each is as durable as the whole must be. */
 static bool put(struct vci_fill *f, struct bio *bio)
 {
+	bool landed = !vci_bio(bio)->iter.bi_size && bio->bi_opf & REQ_FUA;
 	u32 before = f->nr;
 	bool all = put_bio(f, bio);
 
 	if (bio->bi_opf & REQ_FUA && (all || f->nr != before))
 		f->fua = true;
+	f->landed |= landed;
 	return all;
 }
 

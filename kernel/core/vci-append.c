@@ -330,9 +330,9 @@ int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append 
 	if (!READ_ONCE(c->may_dirty))
 		return -EAGAIN;
 	a->named = vci_direct_list(c, c->entries, &a->named_to);
-	/* Who named it may not have made it durable: for FUA, a flush does. */
+	/* What others named may not be durable: a flush makes it so. */
 	if (!(a->named + f->nr))
-		return f->fua && READ_ONCE(c->log.write_seq) > READ_ONCE(c->log.durable_seq) ?
+		return f->landed && READ_ONCE(c->log.write_seq) > READ_ONCE(c->log.durable_seq) ?
 		       -EAGAIN : -ENODATA;
 	if (!has_room(c, a->named + f->nr, f->used))
 		return -EAGAIN;
@@ -352,7 +352,7 @@ int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append 
 	seal_fill(c, f, a);
 	if (f->fua) {
 		a->flags = VCI_IO_FUA;
-		if (c->ordered || vci_log_needs_preflush(&c->log, &a->info))
+		if (c->ordered || f->landed || vci_log_needs_preflush(&c->log, &a->info))
 			a->flags |= VCI_IO_PREFLUSH;
 	}
 	return 0;

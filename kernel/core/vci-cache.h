@@ -257,6 +257,7 @@ struct vci_fill {
 	u8 stream;		/* enum vci_log_stream: where it goes */
 	bool write;		/* users' writes, dirty; tickets don't count */
 	bool fua;		/* durable when it completes */
+	bool landed;		/* with FUA: so is all that others have named */
 	u32 size;		/* of the buffer, in blocks */
 	u32 align;		/* of the batch */
 	u32 room;		/* blocks of header and data that fit */

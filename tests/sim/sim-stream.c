@@ -96,7 +96,8 @@ static bool take(struct world *w, struct op *op)
 
 	if (op->kind == OP_FLUSH || done == op->blocks) {
 		op->in_batch = true;
-		f->fua |= op->kind == OP_WRITE && op->fua;
+		if (op->kind == OP_WRITE && op->fua)
+			f->fua = f->landed = true;
 		return true;
 	}
 	while (done < op->blocks) {
