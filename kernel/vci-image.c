@@ -292,7 +292,7 @@ static void checkpoint_and_flush(struct vci_target *t)
 	r = vci_cache_checkpoint(t->cache);
 	mutex_unlock(&t->writer.serial);
 	if (r && named)
-		DMCRIT("%s: error %d naming what was written since the last flush: another table would not find it; resume this one, and flush",
+		DMCRIT("%s: error %d: resume this table and flush, or new data may be lost",
 		       dm_table_device_name(t->ti->table), named);
 	if (!r)
 		r = vci_flush(&t->backing_io.dev);

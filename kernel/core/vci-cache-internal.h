@@ -34,9 +34,11 @@
 /* A direct write that has landed. */
 struct vci_landed {
 	u64 off;
-	u64 addr;
-	u32 blocks;
+	u64 blocks : 8;
+	u64 addr : 56;
 };
+
+static_assert(sizeof(struct vci_landed) == 16 && VCI_ENTRY_BLOCKS_MAX < 256);
 
 /* Direct writes (vci-direct.c), under the lock. */
 struct vci_direct {
@@ -49,7 +51,7 @@ struct vci_direct {
 	/* What has landed and is to be named: ring[tail .. head), modulo its size. */
 	u32 head, tail;
 	u32 frozen;			/* head at the freeze of the checkpoint */
-	struct vci_landed ring[VCI_DIRECT_RING];
+	struct vci_landed *ring;	/* VCI_DIRECT_RING of them, if on */
 };
 
 struct vci_cache {
@@ -184,7 +186,7 @@ int vci_append_moves(struct vci_cache *c, u32 stream, const struct vci_entry *en
 		     u32 nr, u8 *buffer) __must_check;
 
 /* vci-direct.c */
-void vci_direct_init(struct vci_cache *c, bool on);
+int vci_direct_init(struct vci_cache *c, bool on) __must_check;
 u32 vci_direct_list(struct vci_cache *c, struct vci_entry *entries, u32 *to);
 void vci_direct_named(struct vci_cache *c, u32 to);
 void vci_direct_freeze(struct vci_cache *c);

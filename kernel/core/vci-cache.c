@@ -144,6 +144,7 @@ void vci_cache_destroy(struct vci_cache *c)
 	vci_wb_destroy(c);
 	kvfree(c->entries);
 	kvfree(c->direct_unit);
+	kvfree(c->direct.ring);
 	kvfree(c->refills);
 	vci_redo_destroy(&c->redo);
 	kvfree(c->header_unit);

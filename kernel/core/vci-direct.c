@@ -30,11 +30,19 @@
  * vci_direct_init() - no direct writes yet
  * @c: cache that is being activated
  * @on: may there be any?
+ *
+ * May sleep.  Return: 0 or -ENOMEM; vci_cache_destroy() frees what it took.
  */
-void vci_direct_init(struct vci_cache *c, bool on)
+int vci_direct_init(struct vci_cache *c, bool on)
 {
-	c->direct.segment = VCI_NO_SEGMENT;
-	c->direct.on = on && !c->ordered;
+	struct vci_direct *d = &c->direct;
+
+	d->segment = VCI_NO_SEGMENT;
+	if (!on || c->ordered)
+		return 0;
+	d->ring = kvcalloc(VCI_DIRECT_RING, sizeof(*d->ring), GFP_KERNEL);
+	d->on = d->ring;
+	return d->on ? 0 : -ENOMEM;
 }
 
 /* ---- its place ---- */
@@ -368,8 +376,8 @@ void vci_direct_named(struct vci_cache *c, u32 to)
 {
 	struct vci_direct *d = &c->direct;
 
-	/* Pairs with vci_direct_pending(). */
 	if ((s32)(to - d->tail) > 0)
+		/* Pairs with vci_direct_pending(). */
 		smp_store_release(&d->tail, to);
 }
 

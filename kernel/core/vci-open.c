@@ -261,7 +261,8 @@ static int activate(struct vci_cache *c, const struct vci_open_params *p,
 		return r;
 	*why = "Cannot read the log for ordered write-back";
 	r = vci_ordered_begin(c, p->ordered);
-	vci_direct_init(c, p->direct);
+	if (!r)
+		r = vci_direct_init(c, p->direct);
 	if (r)
 		return r;
 	*why = "Cannot write to the cache device";
