@@ -80,13 +80,14 @@ digest() {
 	sha256sum <"$1" | cut -d ' ' -f 1
 }
 
-# fio_verify DESCRIPTION DEVICE ARGS...: random I/O of odd sizes, all verified.
+# fio_verify DESCRIPTION DEVICE ARGS...: random I/O of odd sizes, all verified.  Of two
+# writes in flight to the same sectors either may win: fio lets one wait.
 fio_verify() {
 	local description="$1" device="$2"
 
 	shift 2
 	check "$description" fio --name=verify "--filename=$device" --rw=randrw \
-		--blockalign=512 --direct=1 --ioengine=libaio --iodepth=16 \
+		--blockalign=512 --direct=1 --ioengine=libaio --iodepth=16 --serialize_overlap=1 \
 		--bssplit=512/20:1k/10:1536/10:4k/20:11k/10:64k/20:100k/10 \
 		--verify=crc32c --verify_fatal=1 --verify_backlog=64 \
 		--randrepeat=0 "$@"
