@@ -243,7 +243,7 @@ static void entry_change(const struct vci_fill *f, u32 i, const struct vci_entry
 	*ch = (struct vci_change) {
 		.kind = f->write ? VCI_CHANGE_INSERT : VCI_CHANGE_FILL,
 		.e = { .off = e->off, .blocks = e->blocks, .addr = e->addr,
-		       .flags = e->flags & ~VCI_EXT_NOCSUM, .heat = e->heat },
+		       .flags = e->flags, .heat = e->heat },
 		.ticket = f->write ? NULL : &f->e[i].ticket,
 	};
 }
@@ -473,11 +473,18 @@ void vci_append_failed(struct vci_cache *c, struct vci_append *a, int error)
 
 /* ---- by the writer ---- */
 
-static void note_filled(struct vci_cache *c, const struct vci_fill *f, u32 blocks)
+/* Mapping an entry gave @r, and mapped so many blocks. */
+static void note_filled(struct vci_cache *c, const struct vci_fill *f, int r, u32 blocks)
 {
-	c->stats.filled_blocks += blocks;
-	if (f->stream == VCI_STREAM_AHEAD)
-		c->stats.ahead_blocks += blocks;
+	if (r == -ESTALE) {
+		c->stats.stale_fills++;
+	} else if (r) {
+		c->stats.dropped_fills++;
+	} else {
+		c->stats.filled_blocks += blocks;
+		if (f->stream == VCI_STREAM_AHEAD)
+			c->stats.ahead_blocks += blocks;
+	}
 }
 
 static void map_fill(struct vci_cache *c, struct vci_fill *f)
@@ -488,16 +495,12 @@ static void map_fill(struct vci_cache *c, struct vci_fill *f)
 
 	for (i = 0; i < f->nr; i++) {
 		r = -ESTALE;
+		ch.nr_blocks = 0;
 		if (c->entries[i].kind == VCI_ENTRY_FILL) {
 			entry_change(f, i, &c->entries[i], &ch);
 			r = vci_cache_change(c, &ch);
 		}
-		if (!r)
-			note_filled(c, f, ch.nr_blocks);
-		else if (r == -ESTALE)
-			c->stats.stale_fills++;
-		else
-			c->stats.dropped_fills++;
+		note_filled(c, f, r, ch.nr_blocks);
 	}
 }
 
@@ -578,12 +581,7 @@ static void map_in_place(struct vci_cache *c, struct vci_fill *f, struct vci_fil
 	};
 	int r = vci_cache_change(c, &ch);
 
-	if (!r)
-		note_filled(c, f, ch.nr_blocks);
-	else if (r == -ESTALE)
-		c->stats.stale_fills++;
-	else
-		c->stats.dropped_fills++;
+	note_filled(c, f, r, ch.nr_blocks);
 	c->stats.appended_blocks += fe->blocks;
 }
 
