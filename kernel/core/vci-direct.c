@@ -110,8 +110,7 @@ static u32 room_for(struct vci_cache *c, u32 blocks)
 	struct vci_direct *d = &c->direct;
 	u32 promised = d->head - d->tail + d->promised;
 
-	if (promised >= VCI_DIRECT_MAX || !READ_ONCE(c->may_dirty) ||
-	    !vci_append_fits_locked(c))
+	if (!READ_ONCE(c->may_dirty) || !vci_append_fits_locked(c))
 		return 0;
 	if ((d->segment == VCI_NO_SEGMENT || d->used == c->segments.blocks) &&
 	    !next_segment(c))
