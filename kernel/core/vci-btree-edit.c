@@ -23,7 +23,9 @@
  * came from.  A leaf nothing changes in stays as it is.
  *
  * Extents are cut at the edge of a leaf's range: the leaves of a change are
- * independent of each other.
+ * independent of each other.  But a new extent across the edge of two children of
+ * one parent moves that edge behind itself first, and isn't cut: else each leaf
+ * would have two halves, which reads and writes of the whole must put together.
  *
  * All or nothing: check() walks over the leaves before anything is changed.
  * It finds what is not resident, and counts the nodes that may be needed:
@@ -337,6 +339,57 @@ static void plant(struct vci_btree *bt, struct vci_path *path)
 	};
 }
 
+static bool is_hole(const struct vci_leaf *leaf, u32 from, u32 to)
+{
+	struct span s = find_span(leaf, from, to);
+
+	return s.i == s.j;
+}
+
+/* Gives [edge, @to) of the leaf behind to the one @path leads to; stale after. */
+static void take_over(struct vci_btree *bt, struct vci_path *path, struct vci_path *behind,
+		      u32 to)
+{
+	struct vci_step *parent = &path->step[1];
+
+	path->step[0].end = to;
+	behind->step[0].start = to;
+	vci_bt_dirty_path(bt, behind, 0);
+	vci_bt_dirty_path(bt, path, 0);
+	vci_bt_touch(bt, parent->node);
+	vci_inner(parent->node)->key[parent->idx + 1] = to;
+}
+
+/*
+ * Lets [@from, @to) lie in one leaf, if it is in two of one parent.  What is added there
+ * replaces what the second one maps of it, or that is nothing.
+ */
+static void move_edge(struct vci_btree *bt, const struct edit *ed, u32 from, u32 to)
+{
+	struct edit cut = { .kind = EDIT_REMOVE };
+	u64 base = vci_window_base(ed->off >> VCI_WINDOW_LOG2);
+	struct vci_path path, behind;
+	u32 edge;
+
+	if (vci_bt_descend(bt, base + from, &path) || !path.height)
+		return;
+	edge = path.step[0].end;
+	if (edge >= to || path.step[1].end == edge ||
+	    vci_bt_descend(bt, base + edge, &behind))
+		return;
+	if (ed->kind == EDIT_INSERT) {
+		edit_leaf(bt, &cut, &behind, edge, to);
+		/* That leaf may be gone, or be one with the first. */
+		if (vci_bt_descend(bt, base + from, &path) || path.step[0].end != edge ||
+		    vci_bt_descend(bt, base + edge, &behind))
+			return;
+	} else if (!is_hole(vci_leaf(behind.step[0].node), edge, to)) {
+		return;
+	}
+	/* What it still holds begins at @to or later: it ends later. */
+	take_over(bt, &path, &behind, to);
+}
+
 static int edit(struct vci_btree *bt, struct edit *ed)
 {
 	u32 from = ed->off & VCI_WINDOW_MASK, to = from + ed->blocks, next;
@@ -350,6 +403,10 @@ static int edit(struct vci_btree *bt, struct edit *ed)
 	err = check(bt, ed, &path);
 	if (err)
 		return err;
+	if (adds(ed) && path.height && path.step[0].start > from) {
+		move_edge(bt, ed, from, to);
+		path.height = 0;
+	}
 	while (from < to) {
 		/* check() left the last leaf's path: the only one, mostly. */
 		if (!path.height || path.step[0].start > from)

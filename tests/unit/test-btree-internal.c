@@ -464,6 +464,111 @@ static void test_add_while_frozen(void)
 	world_destroy(w);
 }
 
+/* ---- across a leaf's edge ---- */
+
+/* Full leaves of extents of eight blocks, every 14 blocks, below full inner nodes. */
+#define EDGE_EVERY	(14 * SMALL_LEAF)
+#define PARENT_EVERY	(EDGE_EVERY * SMALL_INNER)
+
+/* What is added across the edges from @first on stays whole. */
+static void add_across(struct world *w, u32 first, const char *when)
+{
+	u64 nr = w->bt->stats.nr_extents;
+	struct world_change c = { .e = { .addr = WORLD_DATA + 40000 + first, .blocks = 10 } };
+
+	/* Over the first blocks of the extent behind the edge. */
+	c.op = WORLD_INSERT;
+	c.e.off = WORLD_BASE + first - 5;
+	drain(w->bt);
+	world_change(w, &c);
+	is_u64(w->bt->stats.nr_extents, nr + 1, "btree-internal:insert_%s_isnt_cut", when);
+	world_validate(w);
+	/* Over all of it, into what is a hole then. */
+	c.e.off = WORLD_BASE + first + EDGE_EVERY;
+	c.e.blocks = 8;
+	c.op = WORLD_REMOVE;
+	world_change(w, &c);
+	c.op = WORLD_FILL;
+	c.e.off -= 3;
+	c.e.addr += 100;
+	drain(w->bt);
+	world_change(w, &c);
+	is_u64(w->bt->stats.nr_extents, nr + 1, "btree-internal:fill_%s_isnt_cut", when);
+	world_validate(w);
+	/* Over what is left of a leaf: it goes. */
+	c.op = WORLD_INSERT;
+	c.e.off = WORLD_BASE + first + 2 * EDGE_EVERY - 4;
+	c.e.blocks = EDGE_EVERY + 4;
+	c.e.addr += 500;
+	drain(w->bt);
+	world_change(w, &c);
+	is_u64(w->bt->stats.nr_extents, nr + 2 - SMALL_LEAF,
+	       "btree-internal:insert_over_a_leaf_%s_isnt_cut", when);
+	world_validate(w);
+	world_compare(w, first - 100, 4 * EDGE_EVERY);
+}
+
+/* A hole before the edge at @at: the leaf behind it begins later than it says. */
+static void remove_first(struct world *w, u32 at)
+{
+	struct world_change c = { .op = WORLD_REMOVE };
+
+	c.e = (struct vci_extent) { .off = WORLD_BASE + at, .blocks = 8 };
+	world_change(w, &c);
+}
+
+/* What is added across edges that can't be moved is cut there. */
+static void test_fixed_edges(struct world *w)
+{
+	u64 nr = w->bt->stats.nr_extents;
+	struct world_change c = { .op = WORLD_INSERT };
+
+	c.e = (struct vci_extent) { .off = WORLD_BASE + PARENT_EVERY - 5,
+				    .addr = WORLD_DATA + 70000, .blocks = 10 };
+	drain(w->bt);
+	world_change(w, &c);
+	is_u64(w->bt->stats.nr_extents, nr + 2, "btree-internal:cut_at_the_parents_edge");
+	world_validate(w);
+	c.e.off = WORLD_BASE + PARENT_EVERY + 3 * EDGE_EVERY - 5;
+	c.e.blocks = EDGE_EVERY + 12;
+	drain(w->bt);
+	world_change(w, &c);
+	world_validate(w);
+	world_compare(w, PARENT_EVERY - 50, 5 * EDGE_EVERY);
+}
+
+static void test_edges(void)
+{
+	struct world *w = small_world(3);
+	struct world_change c = { .op = WORLD_INSERT };
+	u32 i;
+
+	for (i = 0; i < 200; i++) {
+		c.e = (struct vci_extent) { WORLD_BASE + 14 * i, WORLD_DATA + 90 * i, 8, 0, 0 };
+		world_change(w, &c);
+	}
+	test_fixed_edges(w);
+	add_across(w, EDGE_EVERY, "at_once");
+	remove_first(w, 2 * PARENT_EVERY + 6 * EDGE_EVERY);
+	world_checkpoint(w);
+	c.op = WORLD_FILL;
+	c.e.off = WORLD_BASE + 2 * PARENT_EVERY + 6 * EDGE_EVERY - 4;
+	drain(w->bt);
+	world_change(w, &c);
+	world_validate(w);
+	add_across(w, PARENT_EVERY + 5 * EDGE_EVERY, "of_what_is_clean");
+	world_freeze(w);
+	add_across(w, 2 * PARENT_EVERY + EDGE_EVERY, "of_what_is_frozen");
+	ok(!vci_btree_write_frozen(w->bt, &w->root), "btree-internal:edges_moved_while_frozen");
+	world_thaw(w, 0);
+	world_check_device(w);
+	world_checkpoint(w);
+	world_check_device(w);
+	world_check_all(w);
+	world_ok(w, "btree-internal:edges_moved");
+	world_destroy(w);
+}
+
 int main(void)
 {
 	u64 seed = vt_seed(), i;
@@ -480,6 +585,7 @@ int main(void)
 	test_evict_in_checkpoint();
 	test_limbo();
 	test_add_while_frozen();
+	test_edges();
 	for (i = 0; i < 4; i++)
 		test_grow_and_shrink(i & 1, i & 2);
 	for (i = 0; i < 3; i++)
