@@ -11,6 +11,7 @@
  *		atomic_t, struct rcu_head, struct list_head
  * Memory	kmalloc kzalloc kfree kvmalloc kvzalloc kvfree kfree_rcu
  * Ordering	READ_ONCE WRITE_ONCE cmpxchg smp_* rcu_* read_seqcount_* write_seqcount_*
+ *		prefetch
  * Bits		set_bit clear_bit test_bit find_next_bit find_next_zero_bit
  *		bitmap_weight
  * Checksum	crc32c(seed, data, bytes): the raw kernel form
@@ -32,6 +33,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/prefetch.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/seqlock.h>

@@ -85,6 +85,19 @@ static inline void vci_bt_reference(struct vci_node *node)
 /* ---- the short way, for what is simple ---- */
 
 /*
+ * A leaf is rarely in a processor's cache when there are many: all its keys at once, or
+ * each step of the search waits for memory.
+ */
+static __always_inline void vci_bt_prefetch(const struct vci_leaf *leaf)
+{
+	const u8 *key = (const u8 *)leaf->key;
+	unsigned int at;
+
+	for (at = 0; at < sizeof(leaf->key); at += 64)
+		prefetch(key + at);
+}
+
+/*
  * As vci_bt_reach(), but gives up, returning false, where that one waits or tries
  * again, and where there is no leaf.  A counter that was odd won't match r->seq.
  */
@@ -106,6 +119,7 @@ static __always_inline bool vci_bt_try_reach(const struct vci_btree *bt, u32 win
 		return false;
 	/* As vci_slot_node(), but the bit is known to be set. */
 	r->leaf = (struct vci_leaf *)(unsigned long)(slot - VCI_SLOT_LEAF);
+	vci_bt_prefetch(r->leaf);
 	r->seq = raw_seqcount_begin(&r->leaf->n.seq);
 	return likely(!read_seqcount_retry(&bt->shape_seq, shape));
 }
