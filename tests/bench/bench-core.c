@@ -10,7 +10,8 @@
  * table without locks (liburcu's rculfhash) with the same keys: it knows neither
  * order nor length.  Processor time, and instructions and cache misses where the processor
  * counts them; at the end what a lookup in the largest costs over one in the smallest,
- * and how long sealing a batch of the log takes.
+ * beside a single load from as much memory as the largest takes, which is the least that
+ * any structure needs; and how long sealing a batch of the log takes.
  *
  * Both are in pages of 2 MiB if there are such, as a kernel's memory is: with small ones
  * it is the missing translations that are measured.
@@ -83,8 +84,8 @@ static double fill(struct vci_btree *bt, u32 nr, u64 units, bool ascending)
 /* Looks up what was inserted, in that order again: random hits. */
 static u64 look_up(struct vci_btree *bt, u32 nr, u64 units, bool ascending)
 {
+	struct vci_hit hit = { 0 };
 	u64 off, hits = 0;
-	struct vci_hit hit;
 	u32 i, at = 0;
 
 	for (i = 0; i < BENCH_LOOKUPS; i++, at++) {
@@ -92,7 +93,7 @@ static u64 look_up(struct vci_btree *bt, u32 nr, u64 units, bool ascending)
 			at = 0;
 		if (!at)
 			bench_restart();
-		off = (bench_random() % units) * BENCH_UNIT;
+		off = bench_after(hit.addr) % units * BENCH_UNIT;
 		if (ascending)
 			off %= (u64)nr * BENCH_UNIT;
 		hits += vci_bt_hit(bt, off, BENCH_UNIT, &hit);
@@ -120,6 +121,45 @@ static void bench_tree(u32 nr, bool ascending)
 	row.bytes = (double)s.bytes / s.nr_extents;
 	bench_print(&row);
 	vci_btree_destroy(bt);
+}
+
+/* ---- memory ---- */
+
+/* A cycle through @nr lines, in random order (Sattolo). */
+static void make_cycle(u64 *line, u64 nr)
+{
+	u64 i, k, next;
+
+	for (i = 0; i < nr; i++)
+		line[8 * i] = i;
+	for (i = nr; i-- > 1;) {
+		k = bench_random() % i;
+		next = line[8 * i];
+		line[8 * i] = line[8 * k];
+		line[8 * k] = next;
+	}
+}
+
+/* What one load of a line takes among as many bytes, waited for; nanoseconds. */
+static double bench_load(u64 bytes)
+{
+	u64 nr = bytes / 64, at = 0;
+	u64 *line = malloc(nr * 64);
+	double t;
+	u32 i;
+
+	if (!line)
+		exit(1);
+	make_cycle(line, nr);
+	t = bench_now();
+	for (i = 0; i < BENCH_LOOKUPS; i++)
+		at = line[8 * at];
+	t = bench_now() - t;
+	/* Whoever leaves the chain out knows nothing of its end. */
+	if (at >= nr)
+		exit(1);
+	free(line);
+	return t / BENCH_LOOKUPS * 1e9;
 }
 
 /* ---- the log ---- */
@@ -198,6 +238,16 @@ static void print_growth(enum bench_kind kind)
 	printf("\n");
 }
 
+static void print_load(enum bench_kind kind)
+{
+	const struct bench_row *s = &smallest[kind], *l = &largest[kind];
+	u64 bytes = (double)l->nr * l->bytes;
+	double ns = bench_load(bytes);
+
+	printf("# a single load among the %llu MiB of %llu extents takes %.0f ns, %.2f times a lookup among %llu\n",
+	       bytes >> 20, (u64)l->nr, ns, ns / s->look_up.ns, (u64)s->nr);
+}
+
 int main(int argc, char **argv)
 {
 	static const u32 sizes[] = { 50000, 1000000, 50000000 };
@@ -217,6 +267,7 @@ int main(int argc, char **argv)
 	}
 	for (kind = 0; kind < BENCH_KINDS; kind++)
 		print_growth(kind);
+	print_load(BENCH_TREE_RANDOM);
 	bench_log(1, 8);
 	bench_log(1, 128);
 	bench_log(VCI_BATCH_ENTRIES_MAX, 8);

@@ -56,6 +56,7 @@ static double fill_hash(struct cds_lfht *ht, struct hashed *all, uint32_t nr, ui
 
 static uint64_t look_up_hash(struct cds_lfht *ht, uint32_t nr, uint64_t units)
 {
+	const struct hashed *found = NULL;
 	uint64_t hits = 0;
 	uint32_t i, at = 0;
 
@@ -65,7 +66,9 @@ static uint64_t look_up_hash(struct cds_lfht *ht, uint32_t nr, uint64_t units)
 		if (!at)
 			bench_restart();
 		rcu_read_lock();
-		hits += find_hashed(ht, bench_random() % units * BENCH_UNIT) != NULL;
+		found = find_hashed(ht, bench_after(found ? found->addr : 0) % units *
+					BENCH_UNIT);
+		hits += found != NULL;
 		rcu_read_unlock();
 	}
 	return hits;
