@@ -6,10 +6,12 @@
 # Writes lines of "TARGET <tab> WHAT <tab> NUMBER" to $VCI_OUT/results.
 
 . "$VCI_ROOT/tests/vm/lib.sh"
+. "$VCI_ROOT/tests/vm/vci-lib.sh"
 . "$VCI_ROOT/tests/bench/bench-lib.sh"
 . "$VCI_ROOT/tests/bench/peers.sh"
 
-SPAN=$((128 << 20))
+# A little more than 32,768 extents of 4 KiB, a few of which merge.
+SPAN=$((132 << 20))
 SYNCED=128
 DEPTH=16
 
@@ -58,6 +60,26 @@ count_large() {
 	count "$1" seqread-1m "$2" read seq 1048576 "$NR_1M"
 }
 
+count_extents() {
+	local extents
+
+	extents="$(vci_stat bench extents)"
+	result vci extents "$extents"
+	is "$((extents >= 32768))" 1 "at least 32,768 extents don't merge: $extents"
+}
+
+# A cache device with a volatile cache: what may be torn has a checksum.
+with_checksums() {
+	local queue device
+
+	queue="/sys/block/$(basename "$CACHE")/queue/write_cache"
+	echo 'write back' >"$queue"
+	device="$(vci_up)" || bail_out "no target"
+	count vci seqwrite-64k-new-checksums "$device" write seq 65536 "$NR_64K_NEW"
+	vci_down
+	echo 'write through' >"$queue"
+}
+
 instructions() {
 	local name="$1" device before
 
@@ -72,9 +94,7 @@ instructions() {
 	! declare -F "${name}_settle" >/dev/null || "${name}_settle"
 	count_small "$name" "$device"
 	result "$name" memory-full $(($(kernel_memory) - before))
-	[ "$name" != vci ] ||
-		result vci extents "$(dmsetup message bench 0 stats | tr ' ' '\n' |
-			sed -n 's/^extents=//p')"
+	[ "$name" != vci ] || count_extents
 	[ "$name" != vci ] ||
 		count "$name" seqwrite-64k-new "$device" write seq 65536 "$NR_64K_NEW"
 	fill_with "$device" write 64k
@@ -169,6 +189,7 @@ on_ram() {
 	for name in "${PEERS[@]}"; do
 		instructions "$name"
 	done
+	with_checksums
 	modprobe -r brd
 }
 

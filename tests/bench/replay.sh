@@ -8,6 +8,8 @@
 #  hot set	zipf reads, then the same with the hot set elsewhere; backing device of
 #		eight times the cache, 5 ms.  Hits: reads for which the backing device
 #		wasn't read; of dm-cache, which reads it to copy as well, what it says
+#  once	random 4 KiB reads of 4 GiB, none of them twice, 5 ms; the cache has 512 MiB.
+#		What is read from the backing device and written to the cache device
 #  trace	TRACE, if there is one, cold, through dm-vci and dm-cache in writethrough
 #		mode, on a disk (8 ms for each I/O) and a network volume (1 ms); the cache
 #		is a tenth of the footprint.  Bytes take no time, so count them, too
@@ -69,6 +71,37 @@ hot_sets() {
 	rmdir "$NULL_BLK"/{backing,cache,meta}
 }
 
+## Read once ----------------------------------------------------------------------
+
+once() {
+	local name="$1" device reads writes
+
+	device="$("${name}_up")" || return
+	reads="$(io_count "$BACKING" read_sectors)"
+	writes="$(io_count "$CACHE" write_sectors)"
+	replay "$LOGS/once" "$device" --ioengine=libaio --iodepth=32 >/dev/null
+	# What waits for company is written, too.
+	dmsetup suspend bench 2>/dev/null && dmsetup resume bench
+	result "$name" once-read-mib $((($(io_count "$BACKING" read_sectors) - reads) / 2048))
+	result "$name" once-write-mib $((($(io_count "$CACHE" write_sectors) - writes) / 2048))
+	"${name}_down"
+}
+
+read_once() {
+	local name
+
+	# bcache takes some of it for itself.
+	BACKING="$(make_backing 4104 5 max_sectors=2560)"
+	CACHE="$(make_cache 512 0 max_sectors=2560)"
+	META="$(make_null meta 16)"
+	for name in $(peers); do
+		case "$name" in
+		vci | dmcache | bcache) once "$name" ;;
+		esac
+	done
+	rmdir "$NULL_BLK"/{backing,cache,meta}
+}
+
 ## A trace ------------------------------------------------------------------------
 
 trace_up() {
@@ -124,5 +157,6 @@ if [ -n "${TRACE:-}" ]; then
 	trace_on net 1
 fi
 hot_sets
+read_once
 ok "measured"
 done_testing

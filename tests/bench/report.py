@@ -16,11 +16,16 @@ COLUMNS = [
     ("randwrite-4k-new", "rand write 4k, new"),
     ("seqread-64k", "seq read 64k"),
     ("seqwrite-64k-new", "seq write 64k, new"),
+    ("seqwrite-64k-new-checksums", "... with checksums"),
     ("seqwrite-64k", "seq write 64k"),
     ("seqread-1m", "seq read 1M"),
     ("randread-4k-million", "rand read 4k, a million extents"),
 ]
-RAW = {"randwrite-4k-new": "randwrite-4k", "seqwrite-64k-new": "seqwrite-64k"}
+RAW = {
+    "randwrite-4k-new": "randwrite-4k",
+    "seqwrite-64k-new": "seqwrite-64k",
+    "seqwrite-64k-new-checksums": "seqwrite-64k",
+}
 SYNCED = [
     ("cache-writes", "cache writes"),
     ("cache-flushes", "cache flushes"),
@@ -31,7 +36,7 @@ SYNCED = [
 ]
 OTHERS = [
     ("memory-empty", "kernel memory, empty, bytes"),
-    ("memory-full", "kernel memory, 128 MiB cached, bytes"),
+    ("memory-full", "kernel memory, 132 MiB cached, bytes"),
     ("activation-ms", "activation, ms of work"),
     ("activation-read-kib", "activation reads of the cache device, KiB"),
     ("zipf-iops-first", "zipf reads, first time, IOPS"),
@@ -47,6 +52,10 @@ LARGE = [
 ]
 HOT_SET = [(f"{name}-{i}", f"{label} {i + 1}")
            for name, label in (("zipf", "hits,"), ("moved", "moved,")) for i in range(4)]
+ONCE = [
+    ("once-read-mib", "read from the backing device, MiB"),
+    ("once-write-mib", "written to the cache, MiB"),
+]
 TRACE = [(f"{kind}-{what}", f"{kind}: {label}")
          for kind in ("hdd", "net")
          for what, label in (("ms", "ms"), ("hits", "read hits"), ("read-kib", "read, KiB"),
@@ -194,6 +203,8 @@ def main():
         ("Large caches, full of 4 KiB extents", LARGE, pick(results, LARGE)),
         ("Share of zipf reads without a read of the backing device, each 50,000, cold",
          HOT_SET, pick(results, HOT_SET, suffix="-hits")),
+        ("Random 4 KiB reads, 64 MiB of 4 GiB, none of them twice (backing device: 5 ms)", ONCE,
+         pick(results, ONCE)),
         ("A trace, cold, on a disk and on a network volume", TRACE,
          pick(results, TRACE, "trace-")),
         ("Readers of what is cached, each on a processor of its own; wall clock, compare "
