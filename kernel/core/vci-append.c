@@ -116,6 +116,16 @@ static u32 batch_blocks(const struct vci_cache *c, u32 nr, u32 used)
 	return round_up(vci_batch_header_blocks(nr, align) + used, align);
 }
 
+/*
+ * Who opened a segment of those that are kept for records of write-back needs all of it for
+ * them: data would want records of its own.
+ */
+static bool is_for_records(const struct vci_cache *c, u32 stream)
+{
+	return stream == VCI_STREAM_NEW && vci_needs_records(c) &&
+	       vci_nr_available(c) < VCI_KEEP_WRITES;
+}
+
 static int reserve(struct vci_cache *c, u32 stream, u32 nr, u32 used, u32 keep,
 		   struct vci_append *a)
 {
@@ -123,7 +133,7 @@ static int reserve(struct vci_cache *c, u32 stream, u32 nr, u32 used, u32 keep,
 	int r = -ENOSPC;
 
 	spin_lock(vci_cache_lock(c));
-	if (!keep || vci_append_fits_locked(c))
+	if (!keep || (vci_append_fits_locked(c) && !is_for_records(c, stream)))
 		r = vci_log_reserve(&c->log, stream, blocks, keep, &a->info);
 	spin_unlock(vci_cache_lock(c));
 	if (r == -ENOSPC)

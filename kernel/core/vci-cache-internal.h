@@ -17,7 +17,7 @@
 #include "vci-policy.h"
 #include "vci-redo.h"
 
-/* Segments that only records of write-back may take (O3). */
+/* Segments that only records of write-back may take, and fill (O3). */
 #define VCI_KEEP_WRITES	2u
 /* ... that what reclaim keeps leaves to them, to make room at last. */
 #define VCI_KEEP_MOVES	2u
@@ -115,18 +115,27 @@ struct vci_cache {
 	struct vci_extent *walk;	/* VCI_LEAF_MAX of them, for the writer */
 };
 
-/*
- * Fills leave segments to writes, and what is kept to records of write-back: if there
- * can be any.  Clean data can always be dropped without.
- */
+/* Segments that the log may open, if their names are durable. */
+static inline u32 vci_nr_available(const struct vci_cache *c)
+{
+	return c->segments.count[VCI_LIFE_FREE] + c->segments.count[VCI_LIFE_QUEUED];
+}
+
+/* Clean data can always be dropped without. */
+static inline bool vci_needs_records(const struct vci_cache *c)
+{
+	return READ_ONCE(c->may_dirty) || c->ordered;
+}
+
+/* Fills leave segments to writes, and what is kept to records of write-back. */
 static inline u32 vci_keep_fills(const struct vci_cache *c)
 {
-	return READ_ONCE(c->may_dirty) || c->ordered ? VCI_KEEP_FILLS : 2;
+	return vci_needs_records(c) ? VCI_KEEP_FILLS : 2;
 }
 
 static inline u32 vci_keep_moves(const struct vci_cache *c)
 {
-	return READ_ONCE(c->may_dirty) || c->ordered ? VCI_KEEP_MOVES : 1;
+	return vci_needs_records(c) ? VCI_KEEP_MOVES : 1;
 }
 
 static inline spinlock_t *vci_cache_lock(struct vci_cache *c)

@@ -47,15 +47,10 @@ static u32 low_water(const struct vci_cache *c)
 	return vci_keep_fills(c) + 1 + step(c) / 2;
 }
 
-static u32 nr_available(const struct vci_cache *c)
-{
-	return c->segments.count[VCI_LIFE_FREE] + c->segments.count[VCI_LIFE_QUEUED];
-}
-
 /* ... or will be after a checkpoint. */
 static bool any_left(const struct vci_cache *c)
 {
-	return nr_available(c) || c->segments.count[VCI_LIFE_DRAINED] ||
+	return vci_nr_available(c) || c->segments.count[VCI_LIFE_DRAINED] ||
 	       c->segments.count[VCI_LIFE_FREEING];
 }
 
@@ -92,7 +87,7 @@ static u32 nodes_high(const struct vci_cache *c)
  */
 u32 vci_reclaim_wanted(const struct vci_cache *c)
 {
-	u32 low = low_water(c), available = nr_available(c), want = 0;
+	u32 low = low_water(c), available = vci_nr_available(c), want = 0;
 
 	if (available < low)
 		want = low - available + step(c);
@@ -243,7 +238,7 @@ static int count_kept(struct vci_cache *c)
 /* Blocks of data that fit into segments that what is kept may open. */
 static u64 room_to_keep(const struct vci_cache *c)
 {
-	u32 blocks = c->segments.blocks, available = nr_available(c);
+	u32 blocks = c->segments.blocks, available = vci_nr_available(c);
 	u32 batches = DIV_ROUND_UP(blocks, VCI_BATCH_BLOCKS_MAX);
 	u32 headers = batches * vci_batch_header_blocks(VCI_BATCH_ENTRIES_MAX,
 							c->header.batch_align);

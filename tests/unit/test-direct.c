@@ -406,6 +406,34 @@ static void test_write_back(void)
 	rig_exit(&rig);
 }
 
+/* A segment that names opened isn't filled with data that is to be written back. */
+static void test_reserve(void)
+{
+	u32 off = 100, n = 0, i;
+	int r;
+
+	setup();
+	assert(!direct(0, 8, 1));
+	while (!(r = rig_log_write(&rig, off, 128, 7, false)))
+		off += 128;
+	while (!(r = rig_log_write(&rig, off, 8, 7, false)))
+		off += 8;
+	assert(r == -ENOSPC);
+	for (i = 0; vci_nr_available(rig.c) == 2 && i < 10; i++) {
+		many_writes();
+		assert(!direct(8 * i, 8, 2) && !vci_direct_name(rig.c));
+	}
+	is_u64(vci_nr_available(rig.c), 1, "direct:names_may_open_what_is_kept_for_records");
+	while (!(r = rig_log_write(&rig, off, 8, 7, false)) && n++ < 1000)
+		off += 8;
+	is_u64(n, 0, "direct:data_doesnt_fill_it");
+	for (i = 0; i < 5; i++)
+		r = vci_cache_maintain(rig.c, true) ? : rig_write_back(&rig);
+	is_u64(-r, 0, "direct:write_back_finds_room");
+	ok(!rig_log_write(&rig, 200, 8, 5, false), "direct:and_so_do_writes_then");
+	rig_exit(&rig);
+}
+
 static void test_failure(void)
 {
 	struct vci_direct_write w;
@@ -443,6 +471,7 @@ int main(void)
 	test_freed();
 	test_segment();
 	test_write_back();
+	test_reserve();
 	test_failure();
 	return done_testing();
 }

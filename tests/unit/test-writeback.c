@@ -433,6 +433,47 @@ static void test_small_and_dirty(void)
 	rig_exit(&rig);
 }
 
+/* Writes all over, each flushed, until there is no room. */
+static u32 fill_up(u32 next)
+{
+	int r;
+
+	while (!(r = rig_log_write(&rig, next * 8, 8, 7, false))) {
+		assert(!rig_flush(&rig));
+		next = (next * 1103 + 17) % (RIG_BACKING / 8 - 10);
+	}
+	assert(r == -ENOSPC);
+	return next;
+}
+
+/* What records opened isn't filled by what they are to clean, nor by others. */
+static void test_reserve(void)
+{
+	struct vci_writeback wb = { .max_seq = U64_MAX };
+	u32 next, i;
+	int r = 0;
+
+	rig_init(&rig, 16384, RIG_BACKING, 512);
+	assert(!rig_open(&rig));
+	next = fill_up(8);
+	is_u64(vci_nr_available(rig.c), 2, "writeback:two_segments_are_left_to_records");
+	for (i = 0; !r && i < 20; i++) {
+		r = vci_cache_writeback(rig.c, &wb, 64);
+		next = fill_up(next);
+	}
+	is_u64(-r, 0, "writeback:goes_on_though_users_fill_the_log");
+	is_u64(vci_nr_available(rig.c), 1, "writeback:records_open_one_of_them");
+	is_u64(vci_log_room(&rig.c->log, 0), 512 - 20 * VCI_UNIT_BLOCKS,
+	       "writeback:all_of_it_is_theirs");
+	is_u64(-rig_fill(&rig, RIG_BACKING - 8, 8), ENOSPC, "writeback:fills_dont_take_it_either");
+	for (i = 0; i < 5; i++)
+		r = vci_cache_maintain(rig.c, true) ? : rig_write_back(&rig);
+	ok(!r && !dirty(), "writeback:comes_to_an_end");
+	ok(!rig_log_write(&rig, 200, 8, 5, false), "writeback:there_is_room_then");
+	ok(!rig_close(&rig) && !rig_verify(&rig), "writeback:closes_valid_then");
+	rig_exit(&rig);
+}
+
 int main(void)
 {
 	test_cost();
@@ -450,6 +491,7 @@ int main(void)
 	test_cache_error();
 	test_failure_in_flight();
 	test_small_and_dirty();
+	test_reserve();
 	is_u64(vci_alloc_live, 0, "writeback:frees_all");
 	return done_testing();
 }
