@@ -252,9 +252,8 @@ static void retire_if_failed(struct vci_target *t)
 {
 	lockdep_assert_held(&t->claim->lock);
 	if (t->claim->owner != t || !vci_cache_is_failed(t->cache) ||
-	    vci_cache_is_stuck(t->cache))
+	    vci_cache_retire(t->cache))
 		return;
-	vci_cache_retire(t->cache);
 	vci_claim_retire(t->claim, vci_cache_header(t->cache)->uuid);
 }
 

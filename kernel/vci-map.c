@@ -379,21 +379,6 @@ static int map_around(struct vci_target *t, struct bio *bio)
 	return DM_MAPIO_SUBMITTED;
 }
 
-/*
- * The first write past a failed cache retires its image.  There is none if only
- * the cache device has some data: it could be undone when the device is back.
- */
-static int map_write_failed(struct vci_target *t, struct bio *bio)
-{
-	if (vci_cache_is_stuck(t->cache)) {
-		DMERR_LIMIT("%s: cache device %pg failed and has dirty data: writes fail",
-			    dm_table_device_name(t->ti->table), t->cache_dev->bdev);
-		bio_io_error(bio);
-		return DM_MAPIO_SUBMITTED;
-	}
-	return vci_cache_is_retired(t->cache) ? map_around(t, bio) : vci_map_write(t, bio);
-}
-
 static noinline int map_other(struct vci_target *t, struct bio *bio, struct vci_bio *b)
 {
 	b->t = t;
@@ -402,8 +387,7 @@ static noinline int map_other(struct vci_target *t, struct bio *bio, struct vci_
 		return map_flush(t, bio);
 	if (!op_is_write(bio_op(bio)))
 		return map_read(t, bio, b);
-	return vci_cache_is_failed(t->cache) ? map_write_failed(t, bio) :
-					       vci_map_write(t, bio);
+	return vci_cache_is_retired(t->cache) ? map_around(t, bio) : vci_map_write(t, bio);
 }
 
 /*

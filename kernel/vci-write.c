@@ -71,6 +71,23 @@ static int write_backing(struct vci_target *t, struct bio *bio)
 }
 
 /*
+ * The first write past a failed cache retires its image.  There is none if only the cache
+ * device has some data: it could be undone when the device is back.  Whether it has is
+ * known when what is in flight has ended.
+ */
+static int go_past_failed(struct vci_target *t)
+{
+	int r, tries = VCI_PREPARE_TRIES;
+
+	while ((r = vci_cache_retire(t->cache)) == -EAGAIN && --tries)
+		msleep(VCI_PREPARE_WAIT_MS);
+	if (r)
+		DMERR_LIMIT("%s: cache device %pg failed and has dirty data: writes fail",
+			    dm_table_device_name(t->ti->table), t->cache_dev->bdev);
+	return r ? -EIO : 0;
+}
+
+/*
  * A cache that cannot forget what is to be overwritten must not be used any
  * more: it is given up, and the write goes on; if only the cache device has some
  * of the data, it's the write that is given up.  Return: 0 if the write may go
@@ -85,7 +102,7 @@ static int prepare_or_fail(struct vci_target *t, struct vci_write *w)
 		if (!r || r == -EEXIST)
 			return r;
 		if (vci_cache_is_failed(t->cache))
-			return vci_cache_is_stuck(t->cache) ? -EIO : 0;
+			return go_past_failed(t);
 		if (r != -ENOMEM || !--tries)
 			break;
 		msleep(VCI_PREPARE_WAIT_MS);
@@ -93,10 +110,7 @@ static int prepare_or_fail(struct vci_target *t, struct vci_write *w)
 	if (vci_cache_dirty_blocks(t->cache))
 		return -EIO;
 	vci_cache_fail(t->cache, r);
-	if (vci_cache_is_stuck(t->cache))
-		return -EIO;
-	vci_cache_retire(t->cache);
-	return 0;
+	return go_past_failed(t);
 }
 
 static void prepare_and_submit(struct vci_target *t, struct bio *bio)

@@ -228,31 +228,60 @@ int vci_cache_announce_dirty(struct vci_cache *c)
 	return r;
 }
 
+/* Of a cache that has failed: 0, -EIO if it is stuck, -EAGAIN if it may yet be. */
+static int check_stuck(const struct vci_cache *c)
+{
+	bool in_flight;
+
+	/*
+	 * Failed before what is in flight: pairs with vci_append_begin() and
+	 * vci_direct_begin().
+	 */
+	smp_mb();
+	in_flight = READ_ONCE(c->write_in_flight) || READ_ONCE(c->direct.in_flight);
+	/* It is mapped before it is in flight no longer: landed(), vci_direct_end(). */
+	smp_rmb();
+	if (READ_ONCE(c->stuck) || vci_cache_dirty_blocks(c))
+		return -EIO;
+	return in_flight ? -EAGAIN : 0;
+}
+
+static void retire_locked(struct vci_cache *c)
+{
+	struct vci_header h = c->header;
+	int r;
+
+	h.flags |= VCI_HDR_RETIRED;
+	r = write_header_locked(c, &h);
+	if (r)
+		vci_err("%s: error %d: the image can't be told that it is out of date; never activate it again with this backing device",
+			c->dev->name, r);
+	WRITE_ONCE(c->retired, true);
+}
+
 /**
  * vci_cache_retire() - tell the image of a failed cache that it is out of date
  * @c: cache that has failed
  *
  * May sleep.  Writes to the backing device leave no mark any more, so what the
  * image maps must not be believed when it is activated again.  If the device
- * doesn't take the write either, only the fingerprint is left to notice.  Does
- * nothing while the cache is stuck.
+ * doesn't take the write either, only the fingerprint is left to notice.
+ *
+ * Return: 0 if writes may go past it from now on, for good; -EIO if the cache is stuck;
+ * -EAGAIN if that isn't known before what is in flight has ended.
  */
-void vci_cache_retire(struct vci_cache *c)
+int vci_cache_retire(struct vci_cache *c)
 {
-	struct vci_header h;
-	int r;
+	int r = 0;
 
 	mutex_lock(&c->header_lock);
-	if (!c->retired && !vci_cache_is_stuck(c)) {
-		h = c->header;
-		h.flags |= VCI_HDR_RETIRED;
-		r = write_header_locked(c, &h);
-		if (r)
-			vci_err("%s: error %d: the image can't be told that it is out of date; never activate it again with this backing device",
-				c->dev->name, r);
-		WRITE_ONCE(c->retired, true);
+	if (!c->retired) {
+		r = check_stuck(c);
+		if (!r)
+			retire_locked(c);
 	}
 	mutex_unlock(&c->header_lock);
+	return r;
 }
 
 /**
@@ -271,22 +300,13 @@ bool vci_cache_is_retired(const struct vci_cache *c)
  * @c: cache
  *
  * Any context.  Then nothing may be written any more, neither to the log nor past
- * it: what the log holds would be newer, or undo it, when the device is back.
+ * it: what the log holds would be newer, or undo it, when the device is back.  While
+ * something is in flight it counts as stuck, and may not be in the end: who is to
+ * write past it asks vci_cache_retire().
  */
 bool vci_cache_is_stuck(const struct vci_cache *c)
 {
-	if (!vci_cache_is_failed(c))
-		return false;
-	/*
-	 * Failed before what is in flight: pairs with vci_append_begin() and
-	 * vci_direct_begin().
-	 */
-	smp_mb();
-	if (READ_ONCE(c->write_in_flight) || READ_ONCE(c->direct.in_flight))
-		return true;
-	/* It is mapped before it is in flight no longer: landed(), vci_direct_end(). */
-	smp_rmb();
-	return READ_ONCE(c->stuck) || vci_cache_dirty_blocks(c);
+	return vci_cache_is_failed(c) && check_stuck(c);
 }
 
 /**
@@ -587,7 +607,7 @@ int vci_write_begin(struct vci_cache *c, struct vci_write *w, u64 off, u64 block
 	marked = vci_intent_begin(&c->intent, off, blocks);
 	vci_identity_wrote(&c->identity, off);
 	if (vci_cache_is_failed(c))
-		return vci_cache_is_retired(c) && !vci_cache_is_stuck(c) ? 0 : -EAGAIN;
+		return vci_cache_is_retired(c) ? 0 : -EAGAIN;
 	if (!marked || blocks > VCI_BATCH_BLOCKS_MAX || c->ordered)
 		return -EAGAIN;
 	return find_mapping(c, off, blocks) ? -EAGAIN : 0;
@@ -664,21 +684,18 @@ static int prepare(struct vci_cache *c, struct vci_write *w)
  * @w: from vci_write_begin()
  *
  * May sleep.  Return: 0; -EEXIST: something is dirty there, so it goes to the log
- * (O2); -ENOMEM: try again, or vci_cache_fail() and call once more; else the
- * error with which the cache failed: then it is bypassed, its image retired, and
- * the write may go on, unless the cache is stuck.
+ * (O2); -ENOMEM: try again, or vci_cache_fail(); else the error with which the cache
+ * failed: then the write may go on if vci_cache_retire() says so.
  */
 int vci_write_prepare(struct vci_cache *c, struct vci_write *w)
 {
-	int r = -EIO;
+	int r;
 
-	if (!vci_cache_is_failed(c)) {
-		r = prepare(c, w);
-		if (r && r != -ENOMEM && r != -EEXIST)
-			vci_cache_fail(c, r);
-	}
-	if (vci_cache_is_failed(c) && !vci_cache_is_stuck(c))
-		vci_cache_retire(c);
+	if (vci_cache_is_failed(c))
+		return -EIO;
+	r = prepare(c, w);
+	if (r && r != -ENOMEM && r != -EEXIST)
+		vci_cache_fail(c, r);
 	return r;
 }
 

@@ -115,11 +115,10 @@ void vci_cache_fail(struct vci_cache *c, int error);
 bool vci_cache_is_failed(const struct vci_cache *c);
 /*
  * A failed cache tells its image, if the device still takes a write, that clean
- * mappings count no more: writes go past it from now on.  vci_write_prepare()
- * does it before the first of them.  Once it was tried, writes need no
- * announcing.  vci_cache_retire: a sleeper.
+ * mappings count no more: writes go past it from now on, and not before.  Once it
+ * was tried, writes need no announcing.  vci_cache_retire: a sleeper.
  */
-void vci_cache_retire(struct vci_cache *c);
+int vci_cache_retire(struct vci_cache *c) __must_check;
 bool vci_cache_is_retired(const struct vci_cache *c);
 /*
  * True if the cache failed and dirty data is only there, or a write to the log

@@ -523,20 +523,23 @@ static void write_prepare(struct world *w, struct op *op)
 		return;
 	op->busy = true;
 	r = vci_write_prepare(w->cache, &op->w);
+	/* As the shell does: past a failed cache only if that is retired; or later. */
+	if (r && r != -EEXIST && !unexpected(w, "vci_write_prepare", r) &&
+	    vci_cache_is_failed(w->cache))
+		r = vci_cache_retire(w->cache);
 	op->busy = false;
 	model_begin_write(w, op->w.off, op->w.blocks);
 	if (r == -EEXIST && !stopped(w)) {
 		met_dirty(w, op);
 		return;
 	}
-	if (unexpected(w, "vci_write_prepare", r) || stopped(w))
+	if (stopped(w))
 		return;
-	/* As the shell does: again, or not at all, unless the cache has failed. */
-	if (r && vci_cache_is_stuck(w->cache)) {
+	if (!r) {
+		op->phase = PH_SUBMIT;
+	} else if (r == -EIO && vci_cache_is_failed(w->cache)) {
 		vci_write_end(w->cache, &op->w, NULL);
 		op_failed(w, op);
-	} else if (!r || vci_cache_is_failed(w->cache)) {
-		op->phase = PH_SUBMIT;
 	}
 }
 

@@ -134,7 +134,9 @@ int rig_write(struct rig *rig, u64 off, u32 blocks, u32 value)
 
 	if (r == -EAGAIN)
 		r = vci_write_prepare(rig->c, &w);
-	if (!r || vci_cache_is_failed(rig->c)) {
+	if (r && vci_cache_is_failed(rig->c))
+		r = vci_cache_retire(rig->c);
+	if (!r) {
 		memset(rig->data, value, (size_t)blocks * VCI_BLOCK_SIZE);
 		r = vci_write(&rig->backing.dev, off, blocks, rig->data, 0);
 	}

@@ -455,6 +455,34 @@ static void test_failure(void)
 	rig_exit(&rig);
 }
 
+/* Stuck only for as long as nobody knows what becomes of it. */
+static void test_failure_in_flight(void)
+{
+	struct vci_direct_write d;
+	struct vci_write w;
+
+	setup();
+	assert(!rig_fill(&rig, 100, 8) && !vci_cache_checkpoint(rig.c) && !rig_write_back(&rig));
+	assert(begin(500, 8, &d) == 8);
+	vci_cache_fail(rig.c, -EIO);
+	assert(vci_write_begin(rig.c, &w, 100, 8) == -EAGAIN);
+	is_u64(-vci_write_prepare(rig.c, &w), EIO, "direct:nothing_is_unmapped_any_more");
+	is_u64(-vci_cache_retire(rig.c), EAGAIN, "direct:in_flight_nobody_goes_past_the_cache");
+	vci_direct_failed(rig.c, &d, 0);
+	ok(!vci_cache_is_stuck(rig.c) && !vci_cache_is_retired(rig.c),
+	   "direct:refused_it_makes_nothing_dirty");
+	is_u64(vci_cache_retire(rig.c), 0, "direct:the_image_is_told_then");
+	memset(rig.data, 0x77, 8 * VCI_BLOCK_SIZE);
+	assert(!vci_write(&rig.backing.dev, 100, 8, rig.data, 0));
+	assert(!vci_flush(&rig.backing.dev));
+	vci_write_end(rig.c, &w, NULL);
+	is_u64(vci_write_begin(rig.c, &w, 200, 8), 0, "direct:writes_need_no_announcing_then");
+	vci_write_end(rig.c, &w, NULL);
+	crash(SIM_CUT_KEEP_ALL);
+	is_u64(rig_value(&rig, 100), 0x77, "direct:what_went_past_is_read_after_a_crash");
+	rig_exit(&rig);
+}
+
 int main(void)
 {
 	test_cost();
@@ -473,5 +501,6 @@ int main(void)
 	test_write_back();
 	test_reserve();
 	test_failure();
+	test_failure_in_flight();
 	return done_testing();
 }
