@@ -278,6 +278,18 @@ int vci_image_take(struct vci_target *t)
 	return r;
 }
 
+/* Law 5: what was acknowledged, and a recovery may not find. */
+static void tell_unnamed(struct vci_target *t, int error)
+{
+	const char *name = dm_table_device_name(t->ti->table);
+
+	if (vci_cache_is_failed(t->cache))
+		DMCRIT("%s: error %d: new data that was not flushed may be lost", name, error);
+	else
+		DMCRIT("%s: error %d: resume this table and flush, or new data may be lost",
+		       name, error);
+}
+
 /*
  * O13: suspend is a checkpoint and a flush.  What was acknowledged is in the log before:
  * another instance finds it without the checkpoint, too.
@@ -291,8 +303,7 @@ static void checkpoint_and_flush(struct vci_target *t)
 	r = vci_cache_checkpoint(t->cache);
 	mutex_unlock(&t->writer.serial);
 	if (r && named)
-		DMCRIT("%s: error %d: resume this table and flush, or new data may be lost",
-		       dm_table_device_name(t->ti->table), named);
+		tell_unnamed(t, named);
 	if (!r)
 		r = vci_flush(&t->backing_io.dev);
 	if (r && !vci_cache_is_failed(t->cache))
@@ -318,6 +329,8 @@ void vci_image_suspend(struct vci_target *t)
 		vci_writer_stop(&t->writer);
 		if (!vci_cache_is_failed(t->cache))
 			checkpoint_and_flush(t);
+		else if (vci_direct_pending(t->cache))
+			tell_unnamed(t, -EIO);
 		retire_if_failed(t);
 		t->claim->running = false;
 	}
