@@ -44,6 +44,8 @@ static void leave(struct bio *bio, struct vci_bio *b)
 	b->kind = VCI_BIO_LOG;
 	/* It ends once more: as if it hadn't been to the device. */
 	bio->bi_flags = b->flags;
+	if (!b->fua)
+		bio->bi_opf &= ~REQ_FUA;
 	bio->bi_iter.bi_size = 0;
 }
 
