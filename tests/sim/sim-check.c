@@ -178,18 +178,26 @@ static bool is_mapped(struct world *w, u64 off)
 	return mapped_to(w, off);
 }
 
-/* The last append mapped what it could of these, to the end of its stream. */
+/*
+ * The last append mapped what it could of these, to the end of its stream.  Some may have
+ * been dropped or gone to their old places, which are settled: of that nothing is expected.
+ */
 void expect_appended(struct world *w, u32 stream, const struct vci_fill_entry *e, u32 nr)
 {
 	const struct vci_log *log = &w->cache->log;
 	const struct vci_log_open *o = &log->open[stream];
-	u64 end = vci_segment_addr(log->segments, o->segment) + o->used, begin;
+	u64 start, end, begin;
 	u32 i, k, used;
 
+	w->appends++;
+	if (o->segment == VCI_NO_SEGMENT)
+		return;
+	start = vci_segment_addr(log->segments, o->segment);
+	end = start + o->used;
 	used = e[nr - 1].data_block + e[nr - 1].blocks - VCI_UNIT_BLOCKS;
 	begin = end - round_up(vci_batch_header_blocks(nr, w->batch_align) + used,
 			       w->batch_align);
-	w->appends++;
+	begin = max(begin, start + log->segments->s[o->segment].settled);
 	for (i = 0; i < nr; i++) {
 		for (k = 0; k < e[i].blocks; k++) {
 			int n = model_index(w, e[i].off + k);
