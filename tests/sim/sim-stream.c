@@ -100,6 +100,8 @@ static bool take(struct world *w, struct op *op)
 			f->fua = f->landed = true;
 		return true;
 	}
+	/* What of it has landed is to be durable, too. */
+	f->landed |= op->fua && done;
 	while (done < op->blocks) {
 		int i = vci_fill_reserve(f, op->off + done, op->blocks - done, &none);
 
