@@ -134,7 +134,7 @@ static void build(struct world *w)
 	}
 	st->applied = 0;
 	memset(&st->a, 0, sizeof(st->a));
-	st->phase = st->fill.nr || vci_direct_pending(w->cache) ? ST_BEGIN : ST_ACK;
+	st->phase = ST_BEGIN;
 }
 
 static void begin(struct world *w)
