@@ -208,6 +208,37 @@ static void test_flush_in_flight(void)
 	rig_exit(&rig);
 }
 
+/* D2: what has FUA, and a batch has named that may not be durable. */
+static void test_fua(void)
+{
+	static const struct vci_ticket none;
+	struct vci_append a = { 0 };
+	struct vci_fill *f = &rig.fill;
+	int i;
+
+	setup();
+	assert(!flush());
+	many_writes();
+	assert(!direct(0, 8, 1) && !rig_log_write(&rig, 100, 8, 7, false));
+	assert(vci_append_enter(rig.c));
+	vci_fill_init(f, rig.buffer, vci_cache_batch_blocks(rig.c),
+		      vci_cache_batch_align(rig.c));
+	f->write = f->fua = f->landed = true;
+	is_u64(-vci_append_begin(rig.c, f, &a), EAGAIN, "direct:named_by_others_it_wants_a_flush");
+	i = vci_fill_reserve(f, 200, 8, &none);
+	memset(vci_fill_data(f, i), 2, 8 * VCI_BLOCK_SIZE);
+	vci_fill_commit(f, i, true);
+	assert(!vci_append_begin(rig.c, f, &a));
+	is_u64(a.flags, VCI_IO_FUA | VCI_IO_PREFLUSH, "direct:or_a_batch_that_flushes_before");
+	assert(!vci_write(&rig.cache.dev, a.addr, a.blocks,
+			  f->buffer + a.skip * VCI_BLOCK_SIZE, a.flags));
+	assert(!vci_append_map(rig.c, f, &a));
+	vci_append_leave(rig.c);
+	crash(SIM_CUT_LOSE_ALL);
+	is_u64(rig_value(&rig, 0), 1, "direct:it_is_durable_then");
+	rig_exit(&rig);
+}
+
 /* D6, and the flag of D7. */
 static void test_checkpoint(void)
 {
@@ -491,6 +522,7 @@ int main(void)
 	test_order();
 	test_gate();
 	test_flush_in_flight();
+	test_fua();
 	test_checkpoint();
 	test_in_place();
 	test_room();
