@@ -3,7 +3,10 @@
  * How fast the core's B+-tree and log are, and how much memory the tree takes: TSV
  * on stdout.
  *
- * Usage: bench-core [extents...]
+ * Usage: bench-core [--lookups] [extents...]
+ *
+ * With --lookups only those of random extents in the tree.  In a guest that counts
+ * instructions, one for each nanosecond, it is them that are printed as such.
  *
  * Each size is made of 4 KiB extents at random places (what a cache of random
  * writes holds), and of ascending ones that don't merge.  Beside it is a hash
@@ -248,23 +251,33 @@ static void print_load(enum bench_kind kind)
 	       bytes >> 20, (u64)l->nr, ns, ns / s->look_up.ns, (u64)s->nr);
 }
 
+static void bench_size(u32 nr, bool lookups)
+{
+	bench_tree(nr, false);
+	if (lookups)
+		return;
+	bench_tree(nr, true);
+	bench_hash(nr);
+}
+
 int main(int argc, char **argv)
 {
 	static const u32 sizes[] = { 50000, 1000000, 50000000 };
+	bool lookups = argc > 1 && !strcmp(argv[1], "--lookups");
+	int i, first = lookups ? 2 : 1;
 	enum bench_kind kind;
-	int i;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("what\textents\tbytes_per_extent\tns_insert\tns_lookup\tinstructions\tcache_misses\thits\n");
-	for (i = 0; i < (argc > 1 ? argc - 1 : (int)ARRAY_SIZE(sizes)); i++) {
-		u32 nr = argc > 1 ? (u32)atoi(argv[i + 1]) : sizes[i];
+	for (i = 0; i < (argc > first ? argc - first : (int)ARRAY_SIZE(sizes)); i++) {
+		u32 nr = argc > first ? (u32)atoi(argv[i + first]) : sizes[i];
 
 		if (!nr)
 			return 1;
-		bench_tree(nr, false);
-		bench_tree(nr, true);
-		bench_hash(nr);
+		bench_size(nr, lookups);
 	}
+	if (lookups)
+		return 0;
 	for (kind = 0; kind < BENCH_KINDS; kind++)
 		print_growth(kind);
 	print_load(BENCH_TREE_RANDOM);

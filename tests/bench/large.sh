@@ -3,8 +3,8 @@
 # timeout: 3600
 #
 # The measurements of "make bench" that take large caches, full of 4 KiB extents that
-# don't merge: reads with a million of them; activation of 64 GiB, closed cleanly and
-# after a crash.  In a guest under --icount: see tests/bench/run.
+# don't merge: reads with a million of them; lookups in the tree alone among 50 thousand and
+# 50 million; activation of 64 GiB, closed cleanly and after a crash.  In a guest under --icount: see tests/bench/run.
 #
 # The disks keep in memory only what is written: metadata, since full-image writes no
 # data, and hits read zeros.
@@ -15,6 +15,7 @@
 . "$VCI_ROOT/tests/bench/peers.sh"
 
 FULL_IMAGE="$VCI_ROOT/build/tests/full-image"
+BENCH_CORE="$VCI_ROOT/build/tests/bench-core"
 MILLION_MIB=4352
 NR_READS=4000
 LARGE_MIB=65536
@@ -51,6 +52,19 @@ million() {
 	is "$(vci_stat bench read_misses)" 0 "all of a million extents is read from the cache"
 	bench_gone
 	modprobe -r brd
+}
+
+## Lookups ------------------------------------------------------------------------
+
+# A nanosecond of this guest is an instruction.
+lookups() {
+	local out="$VCI_OUT/bench-core"
+
+	"$BENCH_CORE" --lookups 50000 50000000 >"$out" || bail_out "no lookups"
+	awk -F '\t' '/^tree, random/ { print (NR == 2 ? "50k" : "50m"), $5 }' "$out" |
+		while read -r among instructions; do
+			result vci "lookup-$among" "$instructions"
+		done
 }
 
 ## Activation of 64 GiB -----------------------------------------------------------
@@ -145,5 +159,6 @@ large() {
 allow_log "vci|device-mapper|I/O error"
 load_module
 million
+lookups
 large
 done_testing

@@ -52,6 +52,10 @@ LARGE = [
 ]
 HOT_SET = [(f"{name}-{i}", f"{label} {i + 1}")
            for name, label in (("zipf", "hits,"), ("moved", "moved,")) for i in range(4)]
+LOOKUPS = [
+    ("lookup-50k", "50 thousand extents"),
+    ("lookup-50m", "50 million"),
+]
 ONCE = [
     ("once-read-mib", "read from the backing device, MiB"),
     ("once-write-mib", "written to the cache, MiB"),
@@ -200,6 +204,8 @@ def main():
          pick(results, OTHERS)),
         ("Bytes written to a full cache for each of new data, by random 4 KiB (in userspace)",
          AMPLIFICATION, pick(results, AMPLIFICATION, "amplification-")),
+        ("Instructions of a lookup in the tree, alone, in userspace, among", LOOKUPS,
+         pick(results, LOOKUPS)),
         ("Large caches, full of 4 KiB extents", LARGE, pick(results, LARGE)),
         ("Share of zipf reads without a read of the backing device, each 50,000, cold",
          HOT_SET, pick(results, HOT_SET, suffix="-hits")),
