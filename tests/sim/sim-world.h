@@ -56,7 +56,7 @@
 #define OPS_MAX		8u
 #define OP_BLOCKS_MAX	128u
 /* ... and what is read around it. */
-#define OP_DATA_BLOCKS	(OP_BLOCKS_MAX + 2 * VCI_PLAN_UNITS * VCI_UNIT_BLOCKS)
+#define OP_DATA_BLOCKS	(OP_BLOCKS_MAX + 2 * (VCI_PLAN_UNITS + 1) * VCI_UNIT_BLOCKS)
 #define RING		12u
 #define FILLS		3u
 

@@ -19,7 +19,8 @@
 /* As in the shell. */
 #define FILL_BLOCKS_MAX		2048u
 #define TICK_US			1000000u
-#define AROUND_BLOCKS_MAX	(VCI_PLAN_UNITS * VCI_UNIT_BLOCKS)
+/* What is read around ends with whole units. */
+#define AROUND_BLOCKS_MAX	((VCI_PLAN_UNITS + 1) * VCI_UNIT_BLOCKS)
 
 /* "cache/128, at least 16 KiB" */
 #define SEGMENTS_WANTED		128u
