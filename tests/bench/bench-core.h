@@ -28,7 +28,6 @@ static inline uint64_t bench_random(void)
 	return bench_rng;
 }
 
-/* The processor's time, which others don't take. */
 /*
  * bench_random(), but not before what was found at @addr is known: as with I/O, one lookup
  * can't be begun beside the one before.
@@ -38,6 +37,7 @@ static inline uint64_t bench_after(uint64_t addr)
 	return bench_random() + (addr >> 63);
 }
 
+/* The processor's time, which others don't take. */
 static inline double bench_now(void)
 {
 	struct timespec t;

@@ -94,9 +94,10 @@ instructions() {
 	! declare -F "${name}_settle" >/dev/null || "${name}_settle"
 	count_small "$name" "$device"
 	result "$name" memory-full $(($(kernel_memory) - before))
-	[ "$name" != vci ] || count_extents
-	[ "$name" != vci ] ||
-		count "$name" seqwrite-64k-new "$device" write seq 65536 "$NR_64K_NEW"
+	if [ "$name" = vci ]; then
+		count_extents
+		count vci seqwrite-64k-new "$device" write seq 65536 "$NR_64K_NEW"
+	fi
 	fill_with "$device" write 64k
 	! declare -F "${name}_settle" >/dev/null || "${name}_settle"
 	count_large "$name" "$device"

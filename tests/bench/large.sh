@@ -4,7 +4,8 @@
 #
 # The measurements of "make bench" that take large caches, full of 4 KiB extents that
 # don't merge: reads with a million of them; lookups in the tree alone among 50 thousand and
-# 50 million; activation of 64 GiB, closed cleanly and after a crash.  In a guest under --icount: see tests/bench/run.
+# 50 million; activation of 64 GiB, closed cleanly and after a crash.  In a guest under
+# --icount: see tests/bench/run.
 #
 # The disks keep in memory only what is written: metadata, since full-image writes no
 # data, and hits read zeros.
