@@ -310,6 +310,16 @@ static int disk_flush(struct vci_dev *dev)
 	return 0;
 }
 
+/* False: power is lost before anything of the write can reach the device. */
+static bool preflush(struct sim_disk *d, enum fate fate)
+{
+	if (fate == FATE_CRASH && sim_below(d->power->rng, 2))
+		return false;
+	d->flushes += fate == FATE_GOOD;
+	sim_disk_settle(d);
+	return true;
+}
+
 static int disk_write(struct vci_dev *dev, u64 addr, u32 blocks, const void *data,
 		      unsigned int flags)
 {
@@ -319,12 +329,12 @@ static int disk_write(struct vci_dev *dev, u64 addr, u32 blocks, const void *dat
 
 	assert(!bad_range(d, addr, blocks));
 	fate = next_io(d, true);
-	if (fate == FATE_CRASH)
-		put_part(d, addr, blocks, data);
-	if (fate != FATE_GOOD)
+	if (fate == FATE_ERROR || (flags & VCI_IO_PREFLUSH && !preflush(d, fate)))
 		return -EIO;
-	if (flags & VCI_IO_PREFLUSH)
-		sim_disk_settle(d);
+	if (fate == FATE_CRASH) {
+		put_part(d, addr, blocks, data);
+		return -EIO;
+	}
 	d->writes++;
 	d->blocks_written += blocks;
 	for (i = 0; i < blocks; i++)

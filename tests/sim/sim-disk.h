@@ -9,7 +9,7 @@
  *	write		completed, not flushed: at a power cut each of its sectors
  *			is kept or lost for itself (torn, reordered)
  *	FUA		its own sectors are durable, no others
- *	PREFLUSH	as a flush before the write
+ *	PREFLUSH	as a flush before the write: nothing of that is there without it
  *	flush		all that completed before is durable
  *	power cut	at I/O n: it fails; a write may have any part of it in the
  *			volatile cache, a flush may have happened or not; all
@@ -72,7 +72,8 @@ struct sim_disk {
 	bool broken;		/* they do */
 	void (*settled)(void *ctx);	/* all is durable now; may be NULL */
 	void *ctx;
-	u64 reads, writes, flushes, errors;
+	u64 reads, writes, errors;
+	u64 flushes;		/* PREFLUSH is one, too */
 	u64 blocks_read, blocks_written;
 	u64 nr_pages;
 };
