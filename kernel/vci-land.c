@@ -14,8 +14,8 @@
  * @bio: write at its place on the backing device
  * @b: vci_bio(@bio)
  *
- * Map context.  What there is no place for is cut off.  FUA costs nothing where there is
- * no volatile cache, and should there be one now, keeps the order.  Return: true if it is
+ * Map context.  What there is no place for is cut off.  Where there was no volatile cache
+ * FUA costs nothing, and should there be one now, keeps the order.  Return: true if it is
  * mapped.
  */
 bool vci_map_direct(struct vci_target *t, struct bio *bio, struct vci_bio *b)
@@ -34,7 +34,8 @@ bool vci_map_direct(struct vci_target *t, struct bio *bio, struct vci_bio *b)
 	b->kind = VCI_BIO_DIRECT;
 	bio_set_dev(bio, t->cache_bdev);
 	bio->bi_iter.bi_sector = b->direct.addr;
-	bio->bi_opf |= REQ_FUA;
+	if (!vci_direct_is_volatile(t->cache))
+		bio->bi_opf |= REQ_FUA;
 	return true;
 }
 

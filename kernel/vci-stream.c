@@ -94,6 +94,8 @@ static bool put(struct vci_fill *f, struct bio *bio)
 	if (bio->bi_opf & REQ_FUA && (all || f->nr != before))
 		f->fua = true;
 	f->landed |= landed;
+	if (bio->bi_opf & REQ_PREFLUSH)
+		f->flush = true;
 	return all;
 }
 

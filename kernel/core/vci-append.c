@@ -178,6 +178,8 @@ void vci_append_note_new(struct vci_cache *c, u32 blocks)
 static void complete_locked(struct vci_cache *c, const struct vci_append *a, bool write)
 {
 	vci_log_complete(&c->log, &a->info, write || a->named);
+	if (a->flags & VCI_IO_PREFLUSH)
+		vci_direct_flushed(c, a->landed);
 	if (a->named)
 		vci_direct_named(c, a->named_to);
 	c->stats.appended_blocks += a->blocks;
@@ -263,7 +265,7 @@ static void entry_change(const struct vci_fill *f, u32 i, const struct vci_entry
 /* Writes a sealed batch and counts it. */
 static int write_batch(struct vci_cache *c, struct vci_append *a, u8 *buffer)
 {
-	int r = vci_write(c->dev, a->addr, a->blocks, block_at(buffer, a->skip), 0);
+	int r = vci_write(c->dev, a->addr, a->blocks, block_at(buffer, a->skip), a->flags);
 
 	if (r) {
 		vci_cache_fail(c, r);
@@ -282,23 +284,44 @@ static void seal_unit(struct vci_cache *c, u8 *buffer, const struct vci_append *
 		       c->batch_seed, &a->info, c->entries);
 }
 
-/* A batch that does nothing but name what has landed. */
-static int name_landed(struct vci_cache *c)
+/* D3.  What lands from now on isn't flushed by it. */
+static void flush_before_names(struct vci_cache *c, struct vci_append *a)
+{
+	a->landed = READ_ONCE(c->direct.head);
+	if (a->named && !vci_direct_is_durable(c, a->named_to))
+		a->flags |= VCI_IO_PREFLUSH;
+}
+
+/* A batch that does nothing but name what has landed: @to becomes how far it got. */
+static int name_some(struct vci_cache *c, u32 *to)
 {
 	struct vci_append a = { 0 };
-	u32 nr, to;
+	u32 nr;
 	int r;
 
-	nr = vci_direct_list(c, c->entries, &to);
+	nr = vci_direct_list(c, c->entries, to);
 	if (!nr)
 		return 0;
 	r = reserve_sleep(c, VCI_STREAM_NEW, nr, 0, 0, &a);
 	if (r)
 		return r;
 	a.named = nr;
-	a.named_to = to;
+	a.named_to = *to;
+	flush_before_names(c, &a);
 	seal_unit(c, c->direct_unit, &a);
 	return write_batch(c, &a, c->direct_unit);
+}
+
+/* All that has landed by now: several batches in a row, if it must be (D6). */
+static int name_landed(struct vci_cache *c)
+{
+	u32 to, all = READ_ONCE(c->direct.head);
+	int r;
+
+	do {
+		r = name_some(c, &to);
+	} while (!r && (s32)(all - to) > 0);
+	return r;
 }
 
 /* ---- users' writes ---- */
@@ -314,6 +337,20 @@ static bool has_room(const struct vci_cache *c, u32 nr, u32 used)
 static u32 write_stream(const struct vci_cache *c, const struct vci_fill *f)
 {
 	return c->ordered ? VCI_STREAM_NEW : f->stream;
+}
+
+/* With a volatile cache its FUA takes the place of the flush that a FLUSH would need. */
+static void set_flags(struct vci_cache *c, const struct vci_fill *f, struct vci_append *a)
+{
+	bool flush = f->flush && c->direct.is_volatile;
+
+	a->placed = atomic_read(&c->placed);
+	if (f->fua || flush)
+		a->flags = VCI_IO_FUA;
+	if (flush || (f->fua && (c->ordered || f->landed ||
+				 vci_log_needs_preflush(&c->log, &a->info))))
+		a->flags |= VCI_IO_PREFLUSH;
+	flush_before_names(c, a);
 }
 
 /**
@@ -344,7 +381,7 @@ int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append 
 	if (!(a->named + f->nr))
 		return f->landed && READ_ONCE(c->log.write_seq) > READ_ONCE(c->log.durable_seq) ?
 		       -EAGAIN : -ENODATA;
-	if (!has_room(c, a->named + f->nr, f->used))
+	if (!vci_direct_all(c, a->named_to) || !has_room(c, a->named + f->nr, f->used))
 		return -EAGAIN;
 	WRITE_ONCE(c->write_in_flight, true);
 	/* In flight before it is known to have failed: vci_cache_is_stuck(). */
@@ -360,11 +397,7 @@ int vci_append_begin(struct vci_cache *c, struct vci_fill *f, struct vci_append 
 	zero_padding(c, f->buffer, f->used);
 	build_entries(c, f, a->named);
 	seal_fill(c, f, a);
-	if (f->fua) {
-		a->flags = VCI_IO_FUA;
-		if (c->ordered || f->landed || vci_log_needs_preflush(&c->log, &a->info))
-			a->flags |= VCI_IO_PREFLUSH;
-	}
+	set_flags(c, f, a);
 	return 0;
 }
 
@@ -384,10 +417,23 @@ int vci_append_prepare(struct vci_cache *c)
 	return vci_cache_flush(c);
 }
 
+static bool was_flush(const struct vci_append *a)
+{
+	return a->flags & VCI_IO_PREFLUSH && a->flags & VCI_IO_FUA;
+}
+
+/* It flushed what was complete before, and is durable itself. */
+static void note_flush(struct vci_cache *c, const struct vci_append *a)
+{
+	struct vci_flush_token t;
+
+	vci_flush_cache_begin(c, &t);
+	t.written = a->placed;
+	vci_flush_cache_end(c, &t);
+}
+
 static void note_complete(struct vci_cache *c, struct vci_fill *f, struct vci_append *a)
 {
-	struct vci_log_flush flush;
-
 	if (a->completed)
 		return;
 	a->completed = true;
@@ -395,11 +441,8 @@ static void note_complete(struct vci_cache *c, struct vci_fill *f, struct vci_ap
 	complete_locked(c, a, true);
 	vci_append_note_new(c, f->used);
 	c->stats.written_blocks += f->used;
-	/* It flushed what was complete before, and is durable itself. */
-	if (a->flags & VCI_IO_PREFLUSH) {
-		vci_log_flush_begin(&c->log, &flush);
-		vci_log_flush_end(&c->log, &flush);
-	}
+	if (was_flush(a))
+		note_flush(c, a);
 	spin_unlock(vci_cache_lock(c));
 }
 

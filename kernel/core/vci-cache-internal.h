@@ -27,9 +27,8 @@
 /* Of the bitmap 16 MiB are made at once: of 64 GiB of the image. */
 #define VCI_BITS_STEP	32768u
 
-/* Most that may have landed, or be about to: a batch names them all. */
-#define VCI_DIRECT_MAX	120u
-#define VCI_DIRECT_RING	128u
+/* Most that one batch names. */
+#define VCI_DIRECT_NAMES	120u
 
 /* A direct write that has landed. */
 struct vci_landed {
@@ -43,15 +42,21 @@ static_assert(sizeof(struct vci_landed) == 16 && VCI_ENTRY_BLOCKS_MAX < 256);
 /* Direct writes (vci-direct.c), under the lock. */
 struct vci_direct {
 	bool on;
+	bool is_volatile;		/* the device: a name wants a flush before (D3) */
 	u32 segment;			/* open for them, or VCI_NO_SEGMENT */
 	u32 used;			/* blocks of it */
 	u32 in_flight;			/* writes, all of them there */
 	u32 promised;			/* places in the ring for them */
-	u32 since_flush;		/* small writes since a user's FLUSH, up to a few */
+	u32 since_flush;		/* writes since a user's FLUSH, up to a few */
+	u32 names;			/* that one batch has at most */
+	u32 max;			/* that may have landed, or be about to */
+	u32 due;			/* when so many have, a batch should name them */
 	/* What has landed and is to be named: ring[tail .. head), modulo its size. */
 	u32 head, tail;
 	u32 frozen;			/* head at the freeze of the checkpoint */
-	struct vci_landed *ring;	/* VCI_DIRECT_RING of them, if on */
+	u32 flushed;			/* what landed before it is durable; from tail on */
+	u32 size;			/* of the ring */
+	struct vci_landed *ring;	/* if on */
 };
 
 struct vci_cache {
@@ -195,8 +200,11 @@ int vci_append_moves(struct vci_cache *c, u32 stream, const struct vci_entry *en
 		     u32 nr, u8 *buffer) __must_check;
 
 /* vci-direct.c */
-int vci_direct_init(struct vci_cache *c, bool on) __must_check;
+int vci_direct_init(struct vci_cache *c, const struct vci_open_params *p) __must_check;
 u32 vci_direct_list(struct vci_cache *c, struct vci_entry *entries, u32 *to);
+bool vci_direct_all(const struct vci_cache *c, u32 to);
+bool vci_direct_is_durable(const struct vci_cache *c, u32 to);
+void vci_direct_flushed(struct vci_cache *c, u32 to);
 void vci_direct_named(struct vci_cache *c, u32 to);
 void vci_direct_freeze(struct vci_cache *c);
 

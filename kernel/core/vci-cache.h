@@ -53,7 +53,8 @@ struct vci_open_params {
 	u8 modification_uuid[16];	/* new, random */
 	bool force;			/* activate though dirty data may be lost or stale */
 	bool ordered;			/* write back in the order of users' flushes */
-	bool direct;			/* cache_dev has no volatile cache */
+	bool direct;			/* direct writes, if write-back isn't in order */
+	bool volatile_cache;		/* cache_dev has one: what completed isn't durable */
 	u64 mem_limit;			/* as for vci_cache_set_mem_limit() */
 	const struct vci_cache_ops *ops;
 	void *ctx;
@@ -257,6 +258,7 @@ struct vci_fill {
 	bool write;		/* users' writes, dirty; tickets don't count */
 	bool fua;		/* durable when it completes */
 	bool landed;		/* with FUA: so is all that others have named */
+	bool flush;		/* for a FLUSH: what it names should be durable then */
 	u32 size;		/* of the buffer, in blocks */
 	u32 align;		/* of the batch */
 	u32 room;		/* blocks of header and data that fit */
@@ -337,6 +339,7 @@ struct vci_append {
 	unsigned int flags;		/* VCI_IO_FUA, VCI_IO_PREFLUSH */
 	u32 named;			/* direct writes: its first entries */
 	u32 named_to;			/* ... up to that one */
+	u32 placed, landed;		/* writes in place, and direct ones, before it began */
 	u32 mapped;			/* entries behind those that are */
 	bool completed;			/* known to the log */
 	struct vci_batch_info info;
@@ -388,9 +391,9 @@ struct vci_direct_write {
 };
 
 /*
- * In writeback mode.  How much from its start goes to w->addr, with FUA, once that has
- * completed vci_direct_end(); 0: to the log, and there is nothing to end.  @fua: as the user
- * wants it.  Task context, no sleep.
+ * In writeback mode.  How much from its start goes to w->addr, with FUA unless
+ * vci_direct_is_volatile(), once that has completed vci_direct_end(); 0: to the log, and
+ * there is nothing to end.  @fua: as the user wants it.  Task context, no sleep.
  */
 u32 vci_direct_begin(struct vci_cache *c, u64 off, u32 blocks, bool fua,
 		     struct vci_direct_write *w);
@@ -409,6 +412,8 @@ bool vci_direct_flush(struct vci_cache *c);
 bool vci_direct_pending(const struct vci_cache *c);
 /* ... so much that who has landed last should wait for a batch, as with FUA? */
 bool vci_direct_due(const struct vci_cache *c);
+/* A name wants a flush before, which is seen to: their data needs no FUA. */
+bool vci_direct_is_volatile(const struct vci_cache *c);
 /* By the writer.  May sleep.  -ENOSPC: a checkpoint does it as well. */
 int vci_direct_name(struct vci_cache *c) __must_check;
 

@@ -17,30 +17,55 @@
 /* Segments that are left to the log, and to what the others leave to each other. */
 #define LEAVE_SEGMENTS	(VCI_KEEP_FILLS + 1)
 
-/* Small writes behind a FLUSH that go to the log: for who flushes after each of them. */
+/* Writes behind a FLUSH that go to the log: for who flushes after each of them. */
 #define AFTER_FLUSH	4u
 
 /* When so many have landed the last of them waits for a batch that names them. */
 #define DUE		64u
 
+/*
+ * With a volatile cache a name costs a flush of the device, which takes as long as writing
+ * some MiB: so many have landed by then, in whole, if their names fill no more of a segment
+ * than a quarter.
+ */
+#define VOLATILE_MAX	1024u
+#define NAMES_SHARE	4
+
 /* Times memory is asked for before a write on the device is given up. */
 #define LAND_TRIES	10
+
+static void set_sizes(struct vci_cache *c)
+{
+	u32 batches = c->segments.blocks / (NAMES_SHARE * VCI_UNIT_BLOCKS);
+	struct vci_direct *d = &c->direct;
+
+	d->names = VCI_DIRECT_NAMES;
+	d->max = VCI_DIRECT_NAMES;
+	d->due = DUE;
+	if (d->is_volatile) {
+		d->max = clamp_t(u32, batches * VCI_DIRECT_NAMES, d->max, VOLATILE_MAX);
+		d->due = d->max / 4 * 3;
+	}
+	d->size = roundup_pow_of_two(d->max);
+}
 
 /**
  * vci_direct_init() - no direct writes yet
  * @c: cache that is being activated
- * @on: may there be any?
+ * @p: may there be any?
  *
  * May sleep.  Return: 0 or -ENOMEM; vci_cache_destroy() frees what it took.
  */
-int vci_direct_init(struct vci_cache *c, bool on)
+int vci_direct_init(struct vci_cache *c, const struct vci_open_params *p)
 {
 	struct vci_direct *d = &c->direct;
 
 	d->segment = VCI_NO_SEGMENT;
-	if (!on || c->ordered)
+	if (!p->direct || c->ordered)
 		return 0;
-	d->ring = kvcalloc(VCI_DIRECT_RING, sizeof(*d->ring), GFP_KERNEL);
+	d->is_volatile = p->volatile_cache;
+	set_sizes(c);
+	d->ring = kvcalloc(d->size, sizeof(*d->ring), GFP_KERNEL);
 	d->on = d->ring;
 	return d->on ? 0 : -ENOMEM;
 }
@@ -48,19 +73,33 @@ int vci_direct_init(struct vci_cache *c, bool on)
 /* ---- its place ---- */
 
 /* Racy: one more or less makes no difference. */
-static bool is_worth_it(struct vci_direct *d, u32 blocks, bool fua)
+static bool is_near_flush(struct vci_direct *d)
 {
-	u32 n;
+	u32 n = READ_ONCE(d->since_flush);
 
-	if (blocks >= VCI_ENTRY_BLOCKS_MAX)
-		return true;
-	if (fua)
-		return false;
-	n = READ_ONCE(d->since_flush);
 	if (n >= AFTER_FLUSH)
-		return true;
+		return false;
 	WRITE_ONCE(d->since_flush, n + 1);
-	return false;
+	return true;
+}
+
+/* Small ones in a batch would have to name what has landed before: with a flush. */
+static bool is_worth_a_flush(struct vci_cache *c, bool is_large, bool fua)
+{
+	if (fua) {
+		vci_direct_flush(c);
+		return false;
+	}
+	return !is_near_flush(&c->direct) && (is_large || vci_direct_pending(c));
+}
+
+static bool is_worth_it(struct vci_cache *c, u32 blocks, bool fua)
+{
+	bool is_large = blocks >= VCI_ENTRY_BLOCKS_MAX;
+
+	if (c->direct.is_volatile)
+		return is_worth_a_flush(c, is_large, fua);
+	return is_large || (!fua && !is_near_flush(&c->direct));
 }
 
 static bool is_in_one_window(u64 off, u32 blocks)
@@ -116,7 +155,7 @@ static u32 room_for(struct vci_cache *c, u32 blocks)
 	    !next_segment(c))
 		return 0;
 	blocks = min(blocks, c->segments.blocks - d->used);
-	return min(blocks, (VCI_DIRECT_MAX - promised) * VCI_ENTRY_BLOCKS_MAX);
+	return min(blocks, (d->max - promised) * VCI_ENTRY_BLOCKS_MAX);
 }
 
 static u32 take_place(struct vci_cache *c, u32 blocks, u64 *addr)
@@ -161,7 +200,7 @@ u32 vci_direct_begin(struct vci_cache *c, u64 off, u32 blocks, bool fua,
 	struct vci_direct *d = &c->direct;
 
 	if (!d->on || blocks % VCI_UNIT_BLOCKS || !is_in_one_window(off, blocks) ||
-	    !is_worth_it(d, blocks, fua))
+	    !is_worth_it(c, blocks, fua))
 		return 0;
 	spin_lock(vci_cache_lock(c));
 	w->off = off;
@@ -209,7 +248,7 @@ static void note_landed(struct vci_cache *c, const struct vci_extent *e)
 {
 	struct vci_direct *d = &c->direct;
 
-	d->ring[d->head % VCI_DIRECT_RING] = (struct vci_landed) {
+	d->ring[d->head & (d->size - 1)] = (struct vci_landed) {
 		.off = e->off, .addr = e->addr, .blocks = e->blocks,
 	};
 	d->promised--;
@@ -320,7 +359,18 @@ bool vci_direct_pending(const struct vci_cache *c)
  */
 bool vci_direct_due(const struct vci_cache *c)
 {
-	return READ_ONCE(c->direct.head) - READ_ONCE(c->direct.tail) >= DUE;
+	return READ_ONCE(c->direct.head) - READ_ONCE(c->direct.tail) >= c->direct.due;
+}
+
+/**
+ * vci_direct_is_volatile() - are they written without FUA?
+ * @c: cache
+ *
+ * Any context.
+ */
+bool vci_direct_is_volatile(const struct vci_cache *c)
+{
+	return c->direct.is_volatile;
 }
 
 /**
@@ -340,30 +390,73 @@ bool vci_direct_flush(struct vci_cache *c)
 /**
  * vci_direct_list() - entries that name what has landed
  * @c: cache; the caller is in the gate
- * @entries: receives them; room for VCI_DIRECT_MAX
+ * @entries: receives them; room for VCI_DIRECT_NAMES
  * @to: receives what vci_direct_named() wants when their batch has completed
  *
- * Task context.  Return: how many.
+ * Task context.  Return: how many: as many as one batch names, the oldest ones.
  */
 u32 vci_direct_list(struct vci_cache *c, struct vci_entry *entries, u32 *to)
 {
-	const struct vci_direct *d = &c->direct;
+	struct vci_direct *d = &c->direct;
 	u32 i, nr = 0;
 
+	*to = READ_ONCE(d->tail);
 	if (!vci_direct_pending(c))
 		return 0;
 	spin_lock(vci_cache_lock(c));
-	for (i = d->tail; i != d->head; i++) {
-		const struct vci_landed *l = &d->ring[i % VCI_DIRECT_RING];
+	for (i = d->tail; i != d->head && nr < d->names; i++) {
+		const struct vci_landed *l = &d->ring[i & (d->size - 1)];
 
 		entries[nr++] = (struct vci_entry) {
 			.off = l->off, .blocks = l->blocks, .old_addr = l->addr,
 			.kind = VCI_ENTRY_DIRECT, .flags = VCI_EXT_DIRTY,
 		};
 	}
-	*to = d->head;
+	*to = i;
+	/* D6: the checkpoint that is under way takes nothing off the list any more. */
+	if (i != d->head)
+		d->frozen = d->tail;
 	spin_unlock(vci_cache_lock(c));
 	return nr;
+}
+
+/**
+ * vci_direct_all() - is that all that has landed?
+ * @c: cache; the caller is in the gate, with users' writes
+ * @to: from vci_direct_list()
+ *
+ * Any context.
+ */
+bool vci_direct_all(const struct vci_cache *c, u32 to)
+{
+	return to == READ_ONCE(c->direct.head);
+}
+
+/**
+ * vci_direct_is_durable() - may a name of what landed before become durable by itself? (D3)
+ * @c: cache; the caller is in the gate
+ * @to: from vci_direct_list()
+ *
+ * Task context.  Return: false: the device must be flushed before.
+ */
+bool vci_direct_is_durable(const struct vci_cache *c, u32 to)
+{
+	const struct vci_direct *d = &c->direct;
+
+	return !d->is_volatile || (s32)(to - READ_ONCE(d->flushed)) <= 0;
+}
+
+/**
+ * vci_direct_flushed() - the device was flushed
+ * @c: cache, its lock held
+ * @to: the list's head, before the flush was submitted
+ */
+void vci_direct_flushed(struct vci_cache *c, u32 to)
+{
+	struct vci_direct *d = &c->direct;
+
+	if ((s32)(to - d->flushed) > 0)
+		WRITE_ONCE(d->flushed, to);
 }
 
 /**
@@ -375,9 +468,12 @@ void vci_direct_named(struct vci_cache *c, u32 to)
 {
 	struct vci_direct *d = &c->direct;
 
-	if ((s32)(to - d->tail) > 0)
-		/* Pairs with vci_direct_pending(). */
-		smp_store_release(&d->tail, to);
+	if ((s32)(to - d->tail) <= 0)
+		return;
+	/* Pairs with vci_direct_pending(). */
+	smp_store_release(&d->tail, to);
+	/* Its data is durable, too, and the two must stay near to each other. */
+	vci_direct_flushed(c, to);
 }
 
 /**

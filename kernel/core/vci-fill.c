@@ -24,6 +24,7 @@ void vci_fill_init(struct vci_fill *f, u8 *buffer, u32 buffer_blocks, u32 align)
 	f->write = false;
 	f->fua = false;
 	f->landed = false;
+	f->flush = false;
 	f->size = buffer_blocks;
 	f->room = buffer_blocks - VCI_UNIT_BLOCKS;
 	f->used = 0;

@@ -31,7 +31,7 @@
 u64 vci_memory_fixed(const struct vci_cache *c)
 {
 	return sizeof(*c) + vci_redo_bytes(&c->redo) +
-	       (c->direct.on ? VCI_DIRECT_RING * sizeof(*c->direct.ring) : 0) +
+	       c->direct.size * sizeof(*c->direct.ring) +
 	       c->segments.nr * sizeof(*c->segments.s) +
 	       (2ull * c->segments.table.nr_pages + 4ull * c->nodes.map.nr_pages) *
 	       VCI_PAGE_PAYLOAD + VCI_TICKET_SLOTS * sizeof(*c->tickets.slots) +

@@ -262,7 +262,7 @@ static int activate(struct vci_cache *c, const struct vci_open_params *p,
 	*why = "Cannot read the log for ordered write-back";
 	r = vci_ordered_begin(c, p->ordered);
 	if (!r)
-		r = vci_direct_init(c, p->direct);
+		r = vci_direct_init(c, p);
 	if (r)
 		return r;
 	*why = "Cannot write to the cache device";

@@ -246,6 +246,7 @@ static struct vci_open_params open_params(struct world *w, struct sim_rng *rng)
 		.random = sim_rand(rng),
 		.ordered = w->ordered,
 		.direct = w->weights.direct,
+		.volatile_cache = w->weights.flushes_names,
 		.ops = &cache_ops,
 		.ctx = w,
 	};
@@ -284,6 +285,8 @@ static int open_cache(struct world *w)
 	if (w->ordered)
 		trace(w, "in order: from batch %llu on, drain %llu", w->cache->ordered_seq,
 		      w->cache->ordered_drain);
+	if (w->weights.names && w->weights.direct)
+		w->cache->direct.names = w->weights.names;
 	w->buffer_blocks = vci_cache_batch_blocks(w->cache);
 	w->batch_align = vci_cache_batch_align(w->cache);
 	/* So little that a few leaves are too many: not what users may ask for. */

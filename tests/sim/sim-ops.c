@@ -323,7 +323,8 @@ static void fill_commit(struct world *w, struct op *op)
 
 /* ---- writes and discards ---- */
 
-static void to_log(struct world *w, struct op *op)
+/* It waits for a batch. */
+void op_to_log(struct world *w, struct op *op)
 {
 	op->phase = PH_LOG;
 	op->in_batch = false;
@@ -351,77 +352,6 @@ static bool goes_past_log(struct world *w)
 	return past;
 }
 
-/* As much as there is a place for; false: none. */
-static bool goes_direct(struct world *w, struct op *op)
-{
-	u32 left = op->blocks - op->done;
-
-	/* Often as if many writes had come since the last flush. */
-	if (sim_percent(&w->rng, 50))
-		w->cache->direct.since_flush = OPS_MAX;
-	/* Small ones with FUA are direct here, too, and are to be named as large ones are. */
-	if (!sim_percent(&w->rng, w->weights.direct) ||
-	    !vci_direct_begin(w->cache, op->off + op->done, left,
-			      op->fua && sim_percent(&w->rng, 40), &op->direct))
-		return false;
-	trace(w, "write %u: %u blocks from %u on go to %llu", op->version, op->direct.blocks,
-	      op->done, op->direct.addr);
-	op->wait = sim_percent(&w->rng, 20) ? sim_below(&w->rng, 200) : 0;
-	op->phase = PH_DIRECT;
-	return true;
-}
-
-static void direct_write(struct world *w, struct op *op)
-{
-	if (user_io(w, &w->cache_disk, op->direct.addr, op->direct.blocks,
-		    op->data + (size_t)op->done * VCI_BLOCK_SIZE, true, VCI_IO_FUA)) {
-		if (stopped(w))
-			return;
-		vci_direct_failed(w->cache, &op->direct, -EIO);
-		if (!vci_cache_is_stuck(w->cache))
-			violation(w, "broken: a direct write failed, and the cache isn't stuck");
-		op_failed(w, op);
-		return;
-	}
-	op->wait = sim_percent(&w->rng, 20) ? sim_below(&w->rng, 50) : 0;
-	op->phase = PH_LAND;
-}
-
-/* It is acknowledged at once, or when a batch has named it. */
-static void landed(struct world *w, struct op *op)
-{
-	model_logged(w, op->off + op->done, op->direct.blocks, op->version);
-	trace(w, "write %u landed at %llu", op->version, op->direct.addr);
-	op->done += op->direct.blocks;
-	w->writes_direct++;
-	if (op->done < op->blocks) {
-		if (!goes_direct(w, op))
-			to_log(w, op);
-	} else if (op->fua || vci_direct_due(w->cache)) {
-		to_log(w, op);
-	} else {
-		model_ack(w, op->version);
-		op->kind = OP_NONE;
-	}
-}
-
-static void direct_land(struct world *w, struct op *op)
-{
-	int r = vci_direct_end(w->cache, &op->direct);
-
-	if ((r == -EAGAIN || r == -ENOMEM) && !core_locked(w)) {
-		op->busy = true;
-		r = vci_direct_end_sleep(w->cache, &op->direct);
-		op->busy = false;
-	}
-	if (stopped(w) || r == -EBUSY || r == -EAGAIN || r == -ENOMEM)
-		return;
-	if (!r)
-		landed(w, op);
-	else if (!unexpected(w, "vci_direct_end", r))
-		op_failed(w, op);
-}
-
 /* In place, past the log, straight to the device, or into the log. */
 static void log_begin(struct world *w, struct op *op)
 {
@@ -433,8 +363,8 @@ static void log_begin(struct world *w, struct op *op)
 	if (!op->addr) {
 		if (goes_past_log(w))
 			announce(w, op, op->off, op->blocks);
-		else if (!goes_direct(w, op))
-			to_log(w, op);
+		else if (!sim_direct_begin(w, op))
+			op_to_log(w, op);
 		return;
 	}
 	op->wait = sim_percent(&w->rng, 20) ? sim_below(&w->rng, 200) : 0;
@@ -508,7 +438,7 @@ static void met_dirty(struct world *w, struct op *op)
 	w->now.met_dirty++;
 	vci_write_end(w->cache, &op->w, NULL);
 	if (op->kind == OP_WRITE) {
-		to_log(w, op);
+		op_to_log(w, op);
 		return;
 	}
 	model_ack(w, op->version);
@@ -619,7 +549,7 @@ static void flush_begin(struct world *w, struct op *op)
 	op->mode = w->mode;
 	if (vci_direct_flush(w->cache)) {
 		trace(w, "flush: waits for a batch");
-		to_log(w, op);
+		op_to_log(w, op);
 		return;
 	}
 	flush_devices(w, op);
@@ -737,10 +667,10 @@ static void advance(struct world *w, struct op *op)
 		place_end(w, op);
 		break;
 	case PH_DIRECT:
-		direct_write(w, op);
+		sim_direct_write(w, op);
 		break;
 	case PH_LAND:
-		direct_land(w, op);
+		sim_direct_land(w, op);
 		break;
 	case PH_FLUSH:
 		flush_go_on(w, op);

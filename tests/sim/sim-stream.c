@@ -96,6 +96,7 @@ static bool take(struct world *w, struct op *op)
 
 	if (op->kind == OP_FLUSH || done == op->blocks) {
 		op->in_batch = true;
+		f->flush |= op->kind == OP_FLUSH;
 		if (op->kind == OP_WRITE && op->fua)
 			f->fua = f->landed = true;
 		return true;

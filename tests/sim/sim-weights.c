@@ -174,6 +174,8 @@ static void choose_base(struct sim_rng *r, struct weights *wt)
 	wt->hot = sim_range(r, 0, 90);
 	wt->streams = sim_percent(r, 20) ? 1 : sim_range(r, 2, VCI_STREAMS);
 	wt->direct = sim_percent(r, 40) ? 0 : sim_range(r, 40, 100);
+	wt->flushes_names = sim_percent(r, 60);
+	wt->names = sim_percent(r, 50) ? 0 : sim_range(r, 1, 4);
 	wt->no_spare_memory = sim_percent(r, 30);
 	wt->no_memory = sim_percent(r, 70) ? 0 : sim_range(r, 1, 40);
 	wt->errors = sim_percent(r, 85) ? 0 : sim_range(r, 1, 40);

@@ -198,6 +198,8 @@ struct weights {
 	u32 hot;		/* percent of operations to the first spot */
 	u32 streams;		/* batches go to one of so many */
 	u32 direct;		/* percent of writes that may be direct; 0: none can be */
+	bool flushes_names;	/* ... without FUA: flushed before they are named */
+	u32 names;		/* that a batch has at most; 0: as many as it can */
 	bool no_spare_memory;	/* for what can do without */
 	u32 no_memory;		/* percent of the writer's steps */
 	u32 errors;		/* percent of rounds with one on the cache device */
@@ -310,6 +312,7 @@ bool core_locked(const struct world *w);
 bool unexpected(struct world *w, const char *what, int r);
 void op_failed(struct world *w, struct op *op);
 void op_batch_done(struct world *w, struct op *op);
+void op_to_log(struct world *w, struct op *op);
 void user_step(struct world *w);
 void change_mode(struct world *w);
 void world_step(struct world *w);
@@ -319,6 +322,11 @@ void world_forget_ops(struct world *w);
 void world_drain(void *ctx);
 void choose_range(struct world *w, u64 *off, u32 *blocks);
 void rotate_fills(struct world *w);
+
+/* sim-direct.c */
+bool sim_direct_begin(struct world *w, struct op *op);
+void sim_direct_write(struct world *w, struct op *op);
+void sim_direct_land(struct world *w, struct op *op);
 
 /* sim-stream.c */
 bool stream_step(struct world *w);

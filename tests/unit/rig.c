@@ -63,6 +63,7 @@ int rig_open(struct rig *rig)
 		.random = sim_rand(&rig->rng),
 		.ordered = rig->ordered,
 		.direct = rig->direct,
+		.volatile_cache = rig->volatile_cache,
 		.force = rig->force,
 		.ops = &rig_ops,
 		.ctx = rig,

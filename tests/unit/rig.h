@@ -25,6 +25,7 @@ struct rig {
 	unsigned int drained;
 	bool ordered;
 	bool direct;
+	bool volatile_cache;
 	u8 log_stream;		/* of rig_log_write() */
 	bool no_data;		/* rig_verify() compares none */
 	bool force;		/* rig_open() activates whatever is lost */

@@ -38,7 +38,8 @@ static u32 begin(u64 off, u32 blocks, struct vci_direct_write *w)
 static int write_data(const struct vci_direct_write *w, u32 value)
 {
 	memset(rig.data, value, (size_t)w->blocks * VCI_BLOCK_SIZE);
-	return vci_write(&rig.cache.dev, w->addr, w->blocks, rig.data, VCI_IO_FUA);
+	return vci_write(&rig.cache.dev, w->addr, w->blocks, rig.data,
+			 vci_direct_is_volatile(rig.c) ? 0 : VCI_IO_FUA);
 }
 
 /* Such a write as the shell does it, or -1 if it goes to the log. */
@@ -124,11 +125,6 @@ static void test_when(void)
 	vci_direct_failed(rig.c, &w, 0);
 	ok(!vci_direct_pending(rig.c), "direct:what_was_refused_needs_no_name");
 	assert(!rig_close(&rig));
-	rig.direct = false;
-	assert(!rig_open(&rig) && !rig_log_write(&rig, 0, 8, 1, false));
-	ok(!begin(0, 128, &w), "direct:not_with_a_volatile_cache");
-	assert(!rig_close(&rig));
-	rig.direct = true;
 	rig.ordered = true;
 	assert(!rig_open(&rig) && !rig_log_write(&rig, 0, 8, 1, false));
 	ok(!begin(0, 128, &w), "direct:not_when_ordered");
@@ -290,10 +286,38 @@ static void test_in_place(void)
 	rig_exit(&rig);
 }
 
+/* Between freeze and commit. */
+static void open_in_checkpoint(void *ctx)
+{
+	bool *opened = ctx;
+
+	if (*opened || !rig.c || !rig.c->nodes.in_checkpoint)
+		return;
+	*opened = true;
+	assert(!direct(200, 8, 1));
+}
+
+static void test_opened_since(void)
+{
+	bool opened = false, hit;
+
+	setup();
+	assert(!direct(1000, SEGMENT, 1) && !flush());
+	many_writes();
+	rig.power.hook = open_in_checkpoint;
+	rig.power.ctx = &opened;
+	assert(!vci_cache_checkpoint(rig.c) && opened && rig.c->direct.used == 8);
+	rig.power.hook = NULL;
+	ok(vci_place_begin(rig.c, 1000, 8, &hit), "direct:overwritten_when_it_is_left");
+	vci_place_end(rig.c, 1000, 8, 0);
+	ok(!vci_place_begin(rig.c, 200, 8, &hit), "direct:not_if_opened_since_the_freeze");
+	rig_exit(&rig);
+}
+
 /* Places in segments, and in the list. */
 static void test_room(void)
 {
-	struct vci_direct_write w[VCI_DIRECT_MAX + 1];
+	struct vci_direct_write w[VCI_DIRECT_NAMES + 1];
 	u32 i, n;
 
 	setup();
@@ -308,7 +332,7 @@ static void test_room(void)
 	assert(!write_data(&w[0], 2) && !vci_direct_end(rig.c, &w[0]) && !flush());
 	many_writes();
 	rig.c->direct.used = 0;
-	for (i = 0; i <= VCI_DIRECT_MAX && rig.c->direct.used < SEGMENT; i++)
+	for (i = 0; i <= VCI_DIRECT_NAMES && rig.c->direct.used < SEGMENT; i++)
 		if (!begin(8 * i, 8, &w[i]))
 			break;
 	n = i;
@@ -339,7 +363,7 @@ static void test_border(void)
 /* A batch can name them all, whatever it holds itself. */
 static void test_full(void)
 {
-	struct vci_direct_write w[VCI_DIRECT_MAX + 1];
+	struct vci_direct_write w[VCI_DIRECT_NAMES + 1];
 	u32 i, n;
 
 	setup();
@@ -348,9 +372,9 @@ static void test_full(void)
 	is_u64(i, 64, "direct:then_a_batch_is_due");
 	rig_exit(&rig);
 	setup_with(65536, 2048);
-	for (n = 0; n <= VCI_DIRECT_MAX && begin(16 * n, 8, &w[n]); n++)
+	for (n = 0; n <= VCI_DIRECT_NAMES && begin(16 * n, 8, &w[n]); n++)
 		assert(!write_data(&w[n], 1));
-	is_u64(n, VCI_DIRECT_MAX, "direct:as_many_as_a_batch_can_name");
+	is_u64(n, VCI_DIRECT_NAMES, "direct:as_many_as_a_batch_can_name");
 	for (i = 0; i < n; i++)
 		assert(!vci_direct_end(rig.c, &w[i]));
 	is_u64(rig_log_writes(&rig, 20001, 100, 2), 0, "direct:a_full_batch_is_behind_them");
@@ -465,6 +489,224 @@ static void test_reserve(void)
 	rig_exit(&rig);
 }
 
+/* ---- with a volatile cache (D3) ---- */
+
+static void setup_volatile(u64 blocks, u32 segment)
+{
+	rig_init(&rig, blocks, RIG_BACKING, segment);
+	rig.direct = rig.volatile_cache = true;
+	assert(!rig_open(&rig));
+	assert(!rig_log_write(&rig, 39000, 8, 1, false) && !flush());
+	many_writes();
+}
+
+static void test_volatile_when(void)
+{
+	struct vci_direct_write w;
+	u32 i;
+
+	setup_volatile(16384, SEGMENT);
+	ok(!begin(0, 8, &w), "volatile:small_ones_share_batches");
+	assert(!direct(0, 128, 1));
+	is_u64(begin(200, 8, &w), 8, "volatile:but_not_when_they_would_have_to_name_others");
+	vci_direct_failed(rig.c, &w, 0);
+	ok(!vci_direct_begin(rig.c, 1000, 128, true, &w), "volatile:none_with_fua");
+	for (i = 0; !begin(2000, 128, &w); i++)
+		;
+	is_u64(i, 4, "volatile:nor_four_behind_that");
+	vci_direct_failed(rig.c, &w, 0);
+	assert(!flush());
+	for (i = 0; !begin(2000, 128, &w); i++)
+		;
+	is_u64(i, 4, "volatile:nor_four_behind_a_flush");
+	vci_direct_failed(rig.c, &w, 0);
+	rig_exit(&rig);
+}
+
+/* The batch of a FLUSH, which the shell would submit: 0, or what vci_append_begin() said. */
+static int flush_batch(struct vci_append *a)
+{
+	struct vci_fill *f = &rig.fill;
+	int r;
+
+	assert(vci_append_enter(rig.c));
+	vci_fill_init(f, rig.buffer, vci_cache_batch_blocks(rig.c),
+		      vci_cache_batch_align(rig.c));
+	f->write = f->flush = true;
+	r = vci_append_begin(rig.c, f, a);
+	if (!r) {
+		assert(!vci_write(&rig.cache.dev, a->addr, a->blocks,
+				  f->buffer + a->skip * VCI_BLOCK_SIZE, a->flags));
+		assert(!vci_append_map(rig.c, f, a));
+	}
+	vci_append_leave(rig.c);
+	return r;
+}
+
+static void test_volatile_flush(void)
+{
+	struct vci_flush_token t;
+	struct vci_append a;
+
+	setup_volatile(16384, SEGMENT);
+	assert(!direct(0, 128, 1) && !flush_batch(&a));
+	is_u64(a.flags, VCI_IO_FUA | VCI_IO_PREFLUSH, "volatile:a_flush_names_with_both_flags");
+	ok(!vci_flush_cache_begin(rig.c, &t), "volatile:and_needs_no_other_one");
+	crash(SIM_CUT_LOSE_ALL);
+	is_u64(rig_value(&rig, 0), 1, "volatile:what_is_flushed_is_there");
+	rig_exit(&rig);
+}
+
+/* Writes in place that complete behind the flush are another's. */
+static void test_volatile_flush_in_place(void)
+{
+	struct vci_fill *f = &rig.fill;
+	struct vci_flush_token t;
+	struct vci_append a;
+	bool hit;
+
+	setup_volatile(16384, SEGMENT);
+	assert(!direct(0, 128, 1) && !vci_cache_checkpoint(rig.c) && !direct(500, 128, 1));
+	assert(vci_place_begin(rig.c, 0, 8, &hit));
+	vci_place_end(rig.c, 0, 8, 0);
+	assert(!flush_batch(&a));
+	ok(!vci_flush_cache_begin(rig.c, &t), "volatile:it_flushes_what_was_in_place_before");
+	many_writes();
+	assert(!direct(1000, 128, 1) && vci_append_enter(rig.c));
+	vci_fill_init(f, rig.buffer, vci_cache_batch_blocks(rig.c),
+		      vci_cache_batch_align(rig.c));
+	f->write = f->flush = true;
+	assert(!vci_append_begin(rig.c, f, &a) && vci_place_begin(rig.c, 0, 8, &hit));
+	assert(!vci_write(&rig.cache.dev, a.addr, a.blocks,
+			  f->buffer + a.skip * VCI_BLOCK_SIZE, a.flags));
+	vci_place_end(rig.c, 0, 8, 0);
+	assert(!vci_append_map(rig.c, f, &a));
+	vci_append_leave(rig.c);
+	ok(vci_flush_cache_begin(rig.c, &t), "volatile:not_what_came_meanwhile");
+	rig_exit(&rig);
+}
+
+/* D3: whatever the device keeps, a name is never there without its data. */
+static void test_volatile_name(void)
+{
+	u64 flushes;
+	u32 cut;
+
+	for (cut = 0; cut < SIM_CUTS; cut++) {
+		setup_volatile(16384, SEGMENT);
+		assert(!direct(0, 128, 1));
+		flushes = rig.cache.flushes;
+		assert(!vci_direct_name(rig.c));
+		is_u64(rig.cache.flushes - flushes, 1, "volatile:%u:flushed_before_named", cut);
+		assert(!direct(0, 128, 2) && !direct(300, 128, 3));
+		assert(!rig_log_write(&rig, 1000, 8, 4, false));
+		ok(!vci_direct_pending(rig.c), "volatile:%u:users_name_it_too", cut);
+		is_u64(rig.cache.flushes - flushes, 2, "volatile:%u:with_a_flush", cut);
+		assert(!rig_log_write(&rig, 1100, 8, 4, false));
+		is_u64(rig.cache.flushes - flushes, 2, "volatile:%u:none_without_names", cut);
+		crash(cut);
+		ok(rig_value(&rig, 0) == 1 || rig_value(&rig, 0) == 2,
+		   "volatile:%u:one_of_both", cut);
+		ok(rig_value(&rig, 0) == 1 || rig_value(&rig, 300) == 3,
+		   "volatile:%u:named_together", cut);
+		rig_exit(&rig);
+	}
+}
+
+/* Lands while a batch that names is on its way. */
+static void land_one(void *ctx)
+{
+	bool *landed = ctx;
+
+	if (*landed)
+		return;
+	*landed = true;
+	assert(!direct(500, 128, 2));
+}
+
+static void test_volatile_meanwhile(void)
+{
+	bool landed = false;
+	u64 flushes;
+
+	setup_volatile(16384, SEGMENT);
+	assert(!direct(0, 128, 1));
+	flushes = rig.cache.flushes;
+	rig.power.hook = land_one;
+	rig.power.ctx = &landed;
+	assert(!vci_direct_name(rig.c) && landed);
+	rig.power.hook = NULL;
+	ok(vci_direct_pending(rig.c), "volatile:what_lands_meanwhile_is_not_named");
+	assert(!vci_direct_name(rig.c));
+	is_u64(rig.cache.flushes - flushes, 2, "volatile:nor_flushed");
+	rig_exit(&rig);
+}
+
+/* More than one batch can name: the first flushes for them all. */
+static void test_volatile_row(void)
+{
+	u64 flushes, batches;
+	u32 i, n;
+
+	setup_volatile(65536, 2048);
+	for (i = 0; !vci_direct_due(rig.c); i++)
+		assert(!direct(i ? 128 + 8 * i : 0, i ? 8 : 128, 1 + i % 200));
+	is_u64(i, 768, "volatile:many_may_wait_for_one_flush");
+	n = i;
+	flushes = rig.cache.flushes;
+	batches = rig.c->stats.batches;
+	assert(!rig_log_write(&rig, 20001, 100, 2, false));
+	is_u64(rig.cache.flushes - flushes, 1, "volatile:one_flush_for_many_batches");
+	is_u64(rig.c->stats.batches - batches, DIV_ROUND_UP(n, VCI_DIRECT_NAMES) + 1, "volatile:in_a_row");
+	assert(!flush());
+	crash(SIM_CUT_LOSE_ALL);
+	for (i = 0; i < n && rig_value(&rig, i ? 128 + 8 * i : 0) == 1 + (int)i % 200; i++)
+		;
+	is_u64(i, n, "volatile:all_are_found");
+	rig_exit(&rig);
+	setup_volatile(16384, 128);
+	is_u64(rig.c->direct.max, 4 * VCI_DIRECT_NAMES, "volatile:fewer_in_small_segments");
+	rig_exit(&rig);
+}
+
+/* D6: a checkpoint commits between two batches of a row. */
+struct in_row {
+	bool named;
+};
+
+static void name_one(void *ctx)
+{
+	struct in_row *row = ctx;
+	struct vci_entry *e;
+	u32 to;
+
+	if (row->named || !rig.c || !rig.c->nodes.in_checkpoint)
+		return;
+	row->named = true;
+	/* The first of two: as far as it has got when the header switches. */
+	e = calloc(VCI_DIRECT_NAMES, sizeof(*e));
+	assert(e && vci_direct_list(rig.c, e, &to) == 1);
+	free(e);
+}
+
+static void test_volatile_row_and_checkpoint(void)
+{
+	struct in_row row = { 0 };
+
+	setup_volatile(16384, SEGMENT);
+	rig.c->direct.names = 1;
+	assert(!direct(0, 128, 1) && !direct(0, 128, 2));
+	rig.power.hook = name_one;
+	rig.power.ctx = &row;
+	assert(!vci_cache_checkpoint(rig.c) && row.named);
+	rig.power.hook = NULL;
+	ok(vci_direct_flush(rig.c), "volatile:a_flush_waits_for_the_whole_row");
+	assert(!flush());
+	crash(SIM_CUT_LOSE_ALL);
+	is_u64(rig_value(&rig, 0), 2, "volatile:nothing_old_comes_back");
+	rig_exit(&rig);
+}
+
 static void test_failure(void)
 {
 	struct vci_direct_write w;
@@ -525,6 +767,7 @@ int main(void)
 	test_fua();
 	test_checkpoint();
 	test_in_place();
+	test_opened_since();
 	test_room();
 	test_border();
 	test_full();
@@ -532,6 +775,13 @@ int main(void)
 	test_segment();
 	test_write_back();
 	test_reserve();
+	test_volatile_when();
+	test_volatile_flush();
+	test_volatile_flush_in_place();
+	test_volatile_name();
+	test_volatile_meanwhile();
+	test_volatile_row();
+	test_volatile_row_and_checkpoint();
 	test_failure();
 	test_failure_in_flight();
 	return done_testing();

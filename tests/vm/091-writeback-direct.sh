@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Direct writes, to a cache device without a volatile cache: data goes there from the
-# users' pages, and is named later.  They cost what they should, are right, alone and many
-# at once, in sizes that take several pieces too, and are there after a flush and a reset.
-# timeout: 600
+# Direct writes, to a cache device without a volatile cache and to one with it: data goes
+# there from the users' pages, and is named later.  They cost what they should, are right,
+# alone and many at once, in sizes that take several pieces too, and are there after a flush
+# and a reset.
+# timeout: 900
 
 . "$VCI_ROOT/tests/vm/lib.sh"
 . "$VCI_ROOT/tests/vm/vci-lib.sh"
@@ -44,12 +45,17 @@ put_and_flush() {
 	sync "$DEVICE"
 }
 
-# often EXPECTED FUNCTION KIB FIRST [FLAG]: of eight, as the background may come between.
+put_large() {
+	put 64 50
+}
+
+# often EXPECTED FUNCTION KIB FIRST [FLAG]: of eight, as the background may come between;
+# $BEFORE goes before each.
 often() {
 	local i right=0
 
 	for i in 0 1 2 3 4 5 6 7; do
-		[ -z "${LATE:-}" ] || leave_flush
+		"${BEFORE:-:}"
 		cost "$2" "$3" $(($4 + 3 * i)) "${@:5}"
 		if [ "$COST" = "$1" ]; then right=$((right + 1)); else diag "cost: $COST"; fi
 	done
@@ -74,50 +80,102 @@ load() {
 		--verify=crc32c --verify_fatal=1 --verify_backlog=64 >"$VCI_OUT/fio" 2>&1
 }
 
-BACKING="$(make_backing "$MIB" 0 max_sectors=2560)"
-CACHE="$(make_cache 256 20 max_sectors=2560 cache_size=0)"
-MODEL="$(make_loop "$MIB")"
-vci_format "$CACHE"
-vci_create direct "$BACKING" "$CACHE" writeback || bail_out "cannot create"
-dmsetup message direct 0 max_dirty_age 86400
-# A header is as long as it must be: here a physical block.
-HEADER=$(($(cat "/sys/block/${CACHE##*/}/queue/physical_block_size") / 512))
-start_busy
-put 64 90
-vci_settle direct
-leave_flush
-check "a write of 64 KiB is one of the device" often "1 128" put 64 100
-check "one with FUA is one more, which names it" \
-	often "2 $((128 + HEADER))" put 64 200 dsync
-check "one of 4 KiB with FUA is copied: one write" \
-	often "1 $((8 + HEADER))" put 4 6000 dsync
-sync "$DEVICE"
-check "behind a flush, too" often "1 $((8 + HEADER))" put_and_flush 4 7000
-leave_flush
-check "else it is one of the device" often "1 8" put 4 8000
-check "so is one of 60 KiB" often "1 120" put 60 300
-LATE=1
-check "a flush names it in one write" often "2 $((8 + HEADER))" put_and_flush 4 9000
-LATE=
-cost sync "$DEVICE"
-check "another one writes nothing" test "$COST" = "0 0"
-kill "$BUSY"
-wait "$BUSY" 2>/dev/null
-check "they are read as they were written" is_right
-check "in pieces of odd sizes too" is_right 23040
-for size in 64 128 1024 2048 3072; do
-	put "$size" 5
-	put "$size" 6
-done
-check "large ones" is_right
-if load; then ok "verified load"; else not_ok "verified load" "$(tail -n 30 "$VCI_OUT/fio")"; fi
-dd if="$DEVICE" of="$MODEL" bs=1M iflag=direct conv=notrunc 2>/dev/null
-check "remove" vci_remove direct
-check "vci-check finds nothing wrong" vci-check -q "$CACHE"
-check "create again" vci_create direct "$BACKING" "$CACHE" writeback
-check "all is there" is_right
-check "flush" dmsetup message direct 0 flush
-check "remove" vci_remove direct
-check "the backing device has everything" same_data "$BACKING" "$MODEL" "$MIB"
-image_is_valid "$CACHE" "$BACKING"
+# up CACHE_OPTIONS...
+up() {
+	BACKING="$(make_backing "$MIB" 0 max_sectors=2560)"
+	CACHE="$(make_cache 256 20 max_sectors=2560 "$@")"
+	MODEL="$(make_loop "$MIB")"
+	vci_format "$CACHE"
+	vci_create direct "$BACKING" "$CACHE" writeback || bail_out "cannot create"
+	dmsetup message direct 0 max_dirty_age 86400
+	# A header is as long as it must be: here a physical block.
+	HEADER=$(($(cat "/sys/block/${CACHE##*/}/queue/physical_block_size") / 512))
+	start_busy
+	put 64 90
+	vci_settle direct
+}
+
+stop_busy() {
+	kill "$BUSY"
+	wait "$BUSY" 2>/dev/null
+}
+
+test_cost() {
+	leave_flush
+	check "a write of 64 KiB is one of the device" often "1 128" put 64 100
+	check "one with FUA is one more, which names it" \
+		often "2 $((128 + HEADER))" put 64 200 dsync
+	check "one of 4 KiB with FUA is copied: one write" \
+		often "1 $((8 + HEADER))" put 4 6000 dsync
+	sync "$DEVICE"
+	check "behind a flush, too" often "1 $((8 + HEADER))" put_and_flush 4 7000
+	leave_flush
+	check "else it is one of the device" often "1 8" put 4 8000
+	check "so is one of 60 KiB" often "1 120" put 60 300
+	BEFORE=leave_flush
+	check "a flush names it in one write" often "2 $((8 + HEADER))" put_and_flush 4 9000
+	BEFORE=
+	cost sync "$DEVICE"
+	check "another one writes nothing" test "$COST" = "0 0"
+}
+
+# A name wants a flush there.
+test_cost_volatile() {
+	local i named=0
+
+	leave_flush
+	check "a write of 4 KiB is copied: one write" often "1 $((8 + HEADER))" put 4 6000
+	leave_flush
+	check "one of 64 KiB is one of the device" often "1 128" put 64 100
+	BEFORE=put_large
+	check "one of 4 KiB behind it, too" often "1 8" put 4 8000
+	BEFORE=
+	check "one with FUA is copied" often "1 $((128 + HEADER))" put 64 200 dsync
+	check "so is one behind a flush" often "1 $((128 + HEADER))" put_and_flush 64 300
+	for i in 0 1 2 3 4 5 6 7; do
+		leave_flush
+		put 64 $((400 + 3 * i))
+		cost sync "$DEVICE"
+		if [ "$COST" = "0 $HEADER" ]; then named=$((named + 1)); else diag "cost: $COST"; fi
+	done
+	# The block layer counts a write with PREFLUSH as the flush that it is, too.
+	check "else a flush writes a name and is no other I/O" test "$named" -ge 2
+	cost sync "$DEVICE"
+	check "another one writes nothing" test "$COST" = "0 0"
+}
+
+test_contents() {
+	local size
+
+	check "they are read as they were written" is_right
+	check "in pieces of odd sizes too" is_right 23040
+	for size in 64 128 1024 2048 3072; do
+		put "$size" 5
+		put "$size" 6
+	done
+	check "large ones" is_right
+	if load; then ok "verified load"; else not_ok "verified load" "$(tail -n 30 "$VCI_OUT/fio")"; fi
+	dd if="$DEVICE" of="$MODEL" bs=1M iflag=direct conv=notrunc 2>/dev/null
+	check "remove" vci_remove direct
+	check "vci-check finds nothing wrong" vci-check -q "$CACHE"
+	check "create again" vci_create direct "$BACKING" "$CACHE" writeback
+	check "all is there" is_right
+	check "flush" dmsetup message direct 0 flush
+	check "remove" vci_remove direct
+	check "the backing device has everything" same_data "$BACKING" "$MODEL" "$MIB"
+	image_is_valid "$CACHE" "$BACKING"
+}
+
+diag "without a volatile cache"
+up cache_size=0
+test_cost
+stop_busy
+test_contents
+diag "with one"
+BACKING_NAME=backing2
+CACHE_NAME=cache2
+up
+test_cost_volatile
+stop_busy
+test_contents
 done_testing
