@@ -68,16 +68,35 @@ count_extents() {
 	is "$((extents >= 32768))" 1 "at least 32,768 extents don't merge: $extents"
 }
 
-# A cache device with a volatile cache: what may be torn has a checksum.
+# In the order of flushes all is copied into the log, and has a checksum.
 with_checksums() {
-	local queue device
+	local device
 
-	queue="/sys/block/$(basename "$CACHE")/queue/write_cache"
-	echo 'write back' >"$queue"
-	device="$(vci_up)" || bail_out "no target"
+	load_module
+	vci-format --force -q --backing "$BACKING" "$CACHE" >/dev/null
+	device="$(bench_table vci "$BACKING" "$CACHE" 4 writeback ordered max_dirty_age 86400)"
 	count vci seqwrite-64k-new-checksums "$device" write seq 65536 "$NR_64K_NEW"
+	bench_gone
+}
+
+# brd has no volatile cache, and lets nobody say so.
+with_volatile_cache() {
+	local CACHE device
+
+	if ! modprobe sd_mod || ! modprobe scsi_debug dev_size_mb=512 delay=0; then
+		diag "no scsi_debug"
+		return
+	fi
+	until CACHE="$(echo /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block/*)" &&
+		[ -d "$CACHE" ]; do sleep 0.1; done
+	CACHE="/dev/${CACHE##*/}"
+	is "$(cat "/sys/block/${CACHE##*/}/queue/write_cache")" "write back" "scsi_debug is volatile"
+	dd if=/dev/zero of="$CACHE" bs=1M oflag=direct 2>/dev/null
+	count raw seqwrite-64k-volatile "$CACHE" write seq 65536 "$NR_64K_NEW"
+	device="$(vci_up)" || bail_out "no target"
+	count vci seqwrite-64k-new-volatile "$device" write seq 65536 "$NR_64K_NEW"
 	vci_down
-	echo 'write through' >"$queue"
+	modprobe -r scsi_debug
 }
 
 instructions() {
@@ -191,6 +210,7 @@ on_ram() {
 		instructions "$name"
 	done
 	with_checksums
+	with_volatile_cache
 	modprobe -r brd
 }
 

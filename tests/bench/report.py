@@ -16,6 +16,7 @@ COLUMNS = [
     ("randwrite-4k-new", "rand write 4k, new"),
     ("seqread-64k", "seq read 64k"),
     ("seqwrite-64k-new", "seq write 64k, new"),
+    ("seqwrite-64k-new-volatile", "... with a volatile cache"),
     ("seqwrite-64k-new-checksums", "... with checksums"),
     ("seqwrite-64k", "seq write 64k"),
     ("seqread-1m", "seq read 1M"),
@@ -24,6 +25,7 @@ COLUMNS = [
 RAW = {
     "randwrite-4k-new": "randwrite-4k",
     "seqwrite-64k-new": "seqwrite-64k",
+    "seqwrite-64k-new-volatile": "seqwrite-64k-volatile",
     "seqwrite-64k-new-checksums": "seqwrite-64k",
 }
 SYNCED = [
