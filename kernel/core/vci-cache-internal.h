@@ -54,6 +54,7 @@ struct vci_direct {
 	/* What has landed and is to be named: ring[tail .. head), modulo its size. */
 	u32 head, tail;
 	u32 frozen;			/* head at the freeze of the checkpoint */
+	bool split;			/* since then, a batch named a part of the list (D6) */
 	u32 flushed;			/* what landed before it is durable; from tail on */
 	u32 size;			/* of the ring */
 	struct vci_landed *ring;	/* if on */
@@ -206,6 +207,7 @@ bool vci_direct_all(const struct vci_cache *c, u32 to);
 bool vci_direct_is_durable(const struct vci_cache *c, u32 to);
 void vci_direct_flushed(struct vci_cache *c, u32 to);
 void vci_direct_named(struct vci_cache *c, u32 to);
+bool vci_direct_commit(struct vci_cache *c);
 void vci_direct_freeze(struct vci_cache *c);
 
 /* vci-ordered.c */

@@ -108,9 +108,9 @@ static void commit(struct vci_cache *c, const struct vci_header *h)
 {
 	spin_lock(vci_cache_lock(c));
 	vci_log_commit(&c->log, h);
-	vci_direct_named(c, c->direct.frozen);
 	vci_segments_commit(&c->segments);
-	vci_segments_settle(&c->segments, h);
+	if (vci_direct_commit(c))
+		vci_segments_settle(&c->segments, h);
 	vci_shadow_commit(&c->nodes.map);
 	vci_nodes_commit(&c->nodes);
 	vci_shadow_commit(&c->identity.info);

@@ -84,12 +84,8 @@ static bool is_near_flush(struct vci_direct *d)
 }
 
 /* Small ones in a batch would have to name what has landed before: with a flush. */
-static bool is_worth_a_flush(struct vci_cache *c, bool is_large, bool fua)
+static bool is_worth_a_flush(struct vci_cache *c, bool is_large)
 {
-	if (fua) {
-		vci_direct_flush(c);
-		return false;
-	}
 	return !is_near_flush(&c->direct) && (is_large || vci_direct_pending(c));
 }
 
@@ -98,7 +94,7 @@ static bool is_worth_it(struct vci_cache *c, u32 blocks, bool fua)
 	bool is_large = blocks >= VCI_ENTRY_BLOCKS_MAX;
 
 	if (c->direct.is_volatile)
-		return is_worth_a_flush(c, is_large, fua);
+		return !fua && is_worth_a_flush(c, is_large);
 	return is_large || (!fua && !is_near_flush(&c->direct));
 }
 
@@ -199,6 +195,9 @@ u32 vci_direct_begin(struct vci_cache *c, u64 off, u32 blocks, bool fua,
 {
 	struct vci_direct *d = &c->direct;
 
+	/* One with FUA is as good as a flush behind it. */
+	if (fua && d->is_volatile)
+		vci_direct_flush(c);
 	if (!d->on || blocks % VCI_UNIT_BLOCKS || !is_in_one_window(off, blocks) ||
 	    !is_worth_it(c, blocks, fua))
 		return 0;
@@ -400,7 +399,7 @@ u32 vci_direct_list(struct vci_cache *c, struct vci_entry *entries, u32 *to)
 	struct vci_direct *d = &c->direct;
 	u32 i, nr = 0;
 
-	*to = READ_ONCE(d->tail);
+	*to = READ_ONCE(d->head);
 	if (!vci_direct_pending(c))
 		return 0;
 	spin_lock(vci_cache_lock(c));
@@ -413,9 +412,8 @@ u32 vci_direct_list(struct vci_cache *c, struct vci_entry *entries, u32 *to)
 		};
 	}
 	*to = i;
-	/* D6: the checkpoint that is under way takes nothing off the list any more. */
 	if (i != d->head)
-		d->frozen = d->tail;
+		d->split = true;
 	spin_unlock(vci_cache_lock(c));
 	return nr;
 }
@@ -444,6 +442,22 @@ bool vci_direct_is_durable(const struct vci_cache *c, u32 to)
 	const struct vci_direct *d = &c->direct;
 
 	return !d->is_volatile || (s32)(to - READ_ONCE(d->flushed)) <= 0;
+}
+
+/**
+ * vci_direct_commit() - a checkpoint has what had landed at its freeze
+ * @c: cache, its lock held
+ *
+ * Unless a part of the list was named since: what the others replaced may come back then, if
+ * that part survives a crash and they don't.  So they are still to be named, and nobody may
+ * overwrite them in place.  Return: true if places may be settled (D6).
+ */
+bool vci_direct_commit(struct vci_cache *c)
+{
+	if (c->direct.split)
+		return false;
+	vci_direct_named(c, c->direct.frozen);
+	return true;
 }
 
 /**
@@ -488,6 +502,7 @@ void vci_direct_freeze(struct vci_cache *c)
 	struct vci_direct *d = &c->direct;
 
 	d->frozen = d->head;
+	d->split = false;
 	t->direct = d->segment;
 	if (d->segment == VCI_NO_SEGMENT)
 		return;

@@ -167,7 +167,8 @@ static bool prepare(struct world *w)
 	struct stream *st = &w->stream;
 	int r;
 
-	if (core_locked(w))
+	/* It takes a mutex to announce dirty data only. */
+	if (core_locked(w) && !w->cache->may_dirty)
 		return false;
 	st->busy = true;
 	r = vci_append_prepare(w->cache);

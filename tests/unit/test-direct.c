@@ -707,6 +707,117 @@ static void test_volatile_row_and_checkpoint(void)
 	rig_exit(&rig);
 }
 
+/* A row behind the checkpoint's flush, as the stream's worker makes it. */
+struct late_row {
+	bool named;
+	u64 flushes;
+};
+
+static void name_late(void *ctx)
+{
+	struct late_row *row = ctx;
+
+	if (row->named || !rig.c || !rig.c->nodes.in_checkpoint ||
+	    rig.cache.flushes == row->flushes)
+		return;
+	row->named = true;
+	assert(vci_append_enter(rig.c) && !vci_append_prepare(rig.c));
+	vci_append_leave(rig.c);
+}
+
+/* What was acknowledged with FUA: in place, if it may be. */
+static void overwrite_with_fua(void)
+{
+	bool hit;
+	u64 addr = vci_place_begin(rig.c, 0, 8, &hit);
+
+	if (!addr) {
+		assert(!rig_log_write(&rig, 0, 8, 3, true));
+		return;
+	}
+	memset(rig.data, 3, 8 * VCI_BLOCK_SIZE);
+	assert(!vci_write(&rig.cache.dev, addr, 8, rig.data, VCI_IO_FUA));
+	vci_place_end(rig.c, 0, 8, 0);
+}
+
+static void test_volatile_row_and_fua(void)
+{
+	u32 i, lost = 0;
+
+	for (i = 0; i < 100; i++) {
+		struct late_row row = { 0 };
+
+		setup_volatile(16384, SEGMENT);
+		rig.rng.state = i + 1;
+		rig.c->direct.names = 1;
+		assert(!direct(0, 128, 1) && !direct(0, 128, 2));
+		row.flushes = rig.cache.flushes;
+		rig.power.hook = name_late;
+		rig.power.ctx = &row;
+		assert(!vci_cache_checkpoint(rig.c) && row.named);
+		rig.power.hook = NULL;
+		overwrite_with_fua();
+		crash(SIM_CUT_WRITES);
+		lost += rig_value(&rig, 0) != 3;
+		rig_exit(&rig);
+	}
+	is_u64(lost, 0, "volatile:fua_in_place_survives_a_row");
+}
+
+/* The row has named a part, and goes on when the checkpoint is complete. */
+static void test_volatile_row_later(void)
+{
+	u32 i, lost = 0;
+
+	for (i = 0; i < 100; i++) {
+		struct in_row row = { 0 };
+
+		setup_volatile(16384, SEGMENT);
+		rig.rng.state = i + 1;
+		rig.c->direct.names = 1;
+		assert(!direct(0, 128, 1) && !direct(0, 128, 2));
+		rig.power.hook = name_one;
+		rig.power.ctx = &row;
+		assert(!vci_cache_checkpoint(rig.c) && row.named);
+		rig.power.hook = NULL;
+		overwrite_with_fua();
+		assert(!vci_direct_name(rig.c));
+		crash(SIM_CUT_WRITES);
+		lost += rig_value(&rig, 0) != 3;
+		rig_exit(&rig);
+	}
+	is_u64(lost, 0, "volatile:nor_does_it_lose_any_later");
+}
+
+/* Behind the checkpoint's flush. */
+static void land_late(void *ctx)
+{
+	struct late_row *row = ctx;
+
+	if (row->named || !rig.c || !rig.c->nodes.in_checkpoint ||
+	    rig.cache.flushes == row->flushes)
+		return;
+	row->named = true;
+	assert(!direct(500, 128, 2));
+}
+
+static void test_volatile_checkpoint(void)
+{
+	struct late_row row = { 0 };
+	u64 flushes;
+
+	setup_volatile(16384, SEGMENT);
+	row.flushes = rig.cache.flushes;
+	rig.power.hook = land_late;
+	rig.power.ctx = &row;
+	assert(!vci_cache_checkpoint(rig.c) && row.named);
+	rig.power.hook = NULL;
+	flushes = rig.cache.flushes;
+	assert(!vci_direct_name(rig.c));
+	is_u64(rig.cache.flushes - flushes, 1, "volatile:a_checkpoint_flushes_none_that_land_later");
+	rig_exit(&rig);
+}
+
 static void test_failure(void)
 {
 	struct vci_direct_write w;
@@ -782,6 +893,9 @@ int main(void)
 	test_volatile_meanwhile();
 	test_volatile_row();
 	test_volatile_row_and_checkpoint();
+	test_volatile_row_and_fua();
+	test_volatile_row_later();
+	test_volatile_checkpoint();
 	test_failure();
 	test_failure_in_flight();
 	return done_testing();
