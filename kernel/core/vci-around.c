@@ -8,6 +8,17 @@
 #define FILLED_FIRST	2u
 #define FILLED_MAX	4096u
 
+/*
+ * What is stored is written to the cache device, not for next to nothing: else a disk with
+ * random reads would cost ten times their bytes.  How little is nothing depends on what
+ * comes of all that is stored: one I/O for so many units is much, or something.
+ */
+#define ALL_FIRST	256u	/* units before anything is concluded */
+#define MUCH		32u
+#define SOMETHING	96u
+#define LEAST_MIDDLE	(VCI_AROUND_ONE / 64)
+#define LEAST_LITTLE	(VCI_AROUND_ONE / 16)
+
 /* I/Os of regions are counted in 1/256, forgotten by half from eight on. */
 #define REGION_ONE	256u
 #define REGION_MAX	(8 * REGION_ONE)
@@ -118,6 +129,31 @@ u64 vci_around_worth(const struct vci_around *a, u8 bin, u64 unit)
 }
 
 /**
+ * vci_around_least() - I/Os that a unit must save to be stored
+ * @a: what was learnt
+ *
+ * Return: in 1/VCI_AROUND_ONE.
+ */
+u64 vci_around_least(const struct vci_around *a)
+{
+	u64 filled = a->all.filled, saved = a->all.saved;
+
+	if (filled >= ALL_FIRST && saved * MUCH >= filled * VCI_AROUND_ONE)
+		return 0;
+	if (filled < ALL_FIRST || saved * SOMETHING >= filled * VCI_AROUND_ONE)
+		return LEAST_MIDDLE;
+	return LEAST_LITTLE;
+}
+
+static void count_filled(struct vci_around_bin *bin)
+{
+	if (++bin->filled < FILLED_MAX)
+		return;
+	bin->filled /= 2;
+	bin->saved /= 2;
+}
+
+/**
  * vci_around_filled() - a unit was read ahead and stored
  * @a: what was learnt
  * @bin: that wanted it
@@ -133,10 +169,8 @@ void vci_around_filled(struct vci_around *a, u8 bin, u64 unit)
 		r->expected /= 2;
 		r->saved /= 2;
 	}
-	if (++a->bin[bin].filled >= FILLED_MAX) {
-		a->bin[bin].filled /= 2;
-		a->bin[bin].saved /= 2;
-	}
+	count_filled(&a->bin[bin]);
+	count_filled(&a->all);
 }
 
 /**
@@ -151,6 +185,7 @@ void vci_around_used(struct vci_around *a, u8 bin, u64 unit, u32 saved)
 	struct vci_around_region *r = region_of(a, unit);
 
 	a->bin[bin].saved += saved;
+	a->all.saved += saved;
 	r->saved = min_t(u32, r->saved + saved / (VCI_AROUND_ONE / REGION_ONE), U16_MAX);
 	a->credit = min_t(u64, a->credit + CREDIT_USED, CREDIT_MAX);
 }

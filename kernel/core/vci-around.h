@@ -44,6 +44,7 @@ struct vci_around {
 	u64 credit;		/* for trying, in units/VCI_AROUND_ONE */
 	u32 cost;		/* of reading one unit more */
 	struct vci_around_device device;
+	struct vci_around_bin all;	/* of all bins, from nothing on */
 };
 
 /* What was read ahead, used for the first time by one read. */
@@ -67,6 +68,7 @@ void vci_around_filled(struct vci_around *a, u8 bin, u64 unit);
 /* @saved: I/Os, in 1/VCI_AROUND_ONE. */
 void vci_around_used(struct vci_around *a, u8 bin, u64 unit, u32 saved);
 /* So many units were missed: is it time to try what doesn't pay? */
+u64 vci_around_least(const struct vci_around *a);
 bool vci_around_try(struct vci_around *a, u32 missed);
 /* An I/O of the backing device that wasn't merged took so long. */
 void vci_around_took(struct vci_around *a, u32 units, u64 us);

@@ -226,6 +226,7 @@ void vci_policy_prices(struct vci_policy *p, struct vci_policy_prices *prices)
 
 	spin_lock_irqsave(&p->lock, flags);
 	prices->read = p->around.cost;
+	prices->least = vci_around_least(&p->around);
 	/* As if four had been dropped, and half an I/O would have been saved. */
 	each = div64_u64(q->missed + VCI_AROUND_ONE / 2, q->dropped + 4);
 	prices->store = p->full ? div64_u64(each * (q->size >> VCI_UNIT_LOG2),

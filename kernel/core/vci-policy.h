@@ -61,6 +61,7 @@ bool vci_policy_try(struct vci_policy *p, u32 missed);
 struct vci_policy_prices {
 	u64 store;			/* of a unit, in I/Os/VCI_AROUND_ONE */
 	u64 read;
+	u64 least;			/* that it must save to be stored */
 };
 
 void vci_policy_prices(struct vci_policy *p, struct vci_policy_prices *prices);

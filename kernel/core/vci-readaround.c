@@ -20,12 +20,6 @@ static bool is_pending(const struct vci_plan *plan, u64 off, u32 blocks)
 /* A write that finds its place cached saves less than a read: counted as a quarter. */
 #define WRITES_PER_READ	4u
 
-/*
- * What is stored is written to the cache device, not for less than this part of an I/O of
- * the backing device: else a disk with random reads would cost ten times their bytes.
- */
-#define WORTH_MIN	((u64)VCI_AROUND_ONE / 64)
-
 enum unit_state { UNIT_CACHED, UNIT_MISSING, UNIT_FORBIDDEN };
 
 /* All of it is mapped or on its way; or it must not be read past the cache. */
@@ -82,7 +76,7 @@ static u32 extend(struct vci_cache *c, struct vci_plan *plan, const struct side 
 			u8 bin = vci_around_bin(s->side, d, s->goes_on);
 
 			worth = vci_policy_worth(&c->policy, bin, unit);
-			if (worth > max(s->prices.store, WORTH_MIN) || s->try) {
+			if (worth > max(s->prices.store, s->prices.least) || s->try) {
 				bins[d] = bin;
 				sum += s->try ? s->prices.read + 1 : worth - s->prices.store;
 			}

@@ -53,6 +53,33 @@ static void test_learns(void)
 	vci_around_destroy(&a);
 }
 
+/* How much comes of all that is stored: one I/O for each @of units. */
+static u64 least_after(u32 of)
+{
+	u64 least;
+	u32 i;
+
+	assert(!vci_around_init(&a, 100000));
+	for (i = 1; i <= 4000; i++) {
+		vci_around_filled(&a, i % VCI_AROUND_BINS, i * 64);
+		if (i % of == 0)
+			vci_around_used(&a, i % VCI_AROUND_BINS, i * 64, VCI_AROUND_ONE);
+	}
+	least = vci_around_least(&a);
+	vci_around_destroy(&a);
+	return least;
+}
+
+static void test_least(void)
+{
+	assert(!vci_around_init(&a, 1000));
+	is_u64(vci_around_least(&a), VCI_AROUND_ONE / 64, "around:nothing_is_known_at_first");
+	vci_around_destroy(&a);
+	is_u64(least_after(16), 0, "around:much_comes_of_it");
+	is_u64(least_after(64), VCI_AROUND_ONE / 64, "around:something");
+	is_u64(least_after(128), VCI_AROUND_ONE / 16, "around:next_to_nothing");
+}
+
 static void test_regions(void)
 {
 	u32 i;
@@ -120,6 +147,7 @@ int main(void)
 {
 	test_bins();
 	test_learns();
+	test_least();
 	test_regions();
 	test_try();
 	test_device();
