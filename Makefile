@@ -212,7 +212,7 @@ demo:
 
 bench:
 	@echo "make bench: dm-vci beside its peers, counted in a VM, and what a full cache writes,"
-	@echo "simulated; about 50 minutes, QUICK=1 under five.  Results: $(BUILD)/bench/.  Log: $(BUILD)/log/bench.log."
+	@echo "simulated; about 40 minutes, QUICK=1 under five.  Results: $(BUILD)/bench/.  Log: $(BUILD)/log/bench.log."
 	@scripts/install-deps build vm bench
 	@QUICK="$(QUICK)" tests/bench/run
 
@@ -288,7 +288,7 @@ help:
 # make bench-policy    the policy beside LRU, S3-FIFO and ARC, on traces; TRACES=...
 # make mutants         breaks orderings; the crash simulator must notice each
 # make lint            style, layers, static analysis; about a minute
-# make bench           dm-vci beside its peers in a VM, and large caches; about 50
+# make bench           dm-vci beside its peers in a VM, and large caches; about 40
 #                        minutes, QUICK=1 in under five; TRACE=FILE replays a trace, too
 # make bench-core      speed and memory of the tree alone, in userspace; five minutes
 #                        SIZES="50000 50000000"  numbers of extents
