@@ -14,7 +14,8 @@
 #define LAYOUT_ALIGN_MAX	2048u	/* segments start on 1 MiB if they can */
 #define LAYOUT_SMALL		0x20000u	/* 64 MiB: few intent blocks */
 #define LAYOUT_NODES_SHARE	32u	/* node area: this part of the image */
-#define LAYOUT_NODES_MIN	(16u * VCI_NODE_BLOCKS)
+/* A tree of 2 MiB of 4 KiB extents, twice. */
+#define LAYOUT_NODES_MIN	(20u * VCI_NODE_BLOCKS)
 #define LAYOUT_NODES_MAX	0x80000000u	/* 1 TiB */
 
 /* Regions: 16 MiB is enough; small devices are divided more finely. */
