@@ -91,10 +91,16 @@ static inline void vci_bt_reference(struct vci_node *node)
 static __always_inline void vci_bt_prefetch(const struct vci_leaf *leaf)
 {
 	const u8 *key = (const u8 *)leaf->key;
-	unsigned int at;
 
-	for (at = 0; at < sizeof(leaf->key); at += 64)
-		prefetch(key + at);
+	/* Not a loop: that would be three more instructions for each. */
+	static_assert(DIV_ROUND_UP(sizeof(leaf->key), 64) == 7);
+	prefetch(key);
+	prefetch(key + 64);
+	prefetch(key + 2 * 64);
+	prefetch(key + 3 * 64);
+	prefetch(key + 4 * 64);
+	prefetch(key + 5 * 64);
+	prefetch(key + 6 * 64);
 }
 
 /*
