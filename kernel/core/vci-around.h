@@ -67,8 +67,9 @@ u64 vci_around_worth(const struct vci_around *a, u8 bin, u64 unit);
 void vci_around_filled(struct vci_around *a, u8 bin, u64 unit);
 /* @saved: I/Os, in 1/VCI_AROUND_ONE. */
 void vci_around_used(struct vci_around *a, u8 bin, u64 unit, u32 saved);
-/* So many units were missed: is it time to try what doesn't pay? */
+/* What a unit must save to be stored: I/Os, in 1/VCI_AROUND_ONE. */
 u64 vci_around_least(const struct vci_around *a);
+/* So many units were missed: is it time to try what doesn't pay? */
 bool vci_around_try(struct vci_around *a, u32 missed);
 /* An I/O of the backing device that wasn't merged took so long. */
 void vci_around_took(struct vci_around *a, u32 units, u64 us);
