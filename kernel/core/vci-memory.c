@@ -34,8 +34,7 @@ u64 vci_memory_fixed(const struct vci_cache *c)
 	       c->direct.size * sizeof(*c->direct.ring) +
 	       c->segments.nr * sizeof(*c->segments.s) +
 	       (2ull * c->segments.table.nr_pages + 4ull * c->nodes.map.nr_pages) *
-	       VCI_PAGE_PAYLOAD + VCI_TICKET_SLOTS * sizeof(*c->tickets.slots) +
-	       vci_policy_bytes(&c->policy);
+	       VCI_PAGE_PAYLOAD + vci_tickets_bytes() + vci_policy_bytes(&c->policy);
 }
 
 /* The smallest limit that a cache can keep. */

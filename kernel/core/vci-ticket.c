@@ -12,13 +12,23 @@
  * vci_tickets_init() - allocate the counters
  * @t: to set up
  *
- * May sleep.  Return: 0 or -ENOMEM.
+ * May sleep.  Return: 0 or -ENOMEM; vci_tickets_destroy() frees what it took.
  */
 int vci_tickets_init(struct vci_tickets *t)
 {
 	memset(t, 0, sizeof(*t));
 	t->slots = kvcalloc(VCI_TICKET_SLOTS, sizeof(*t->slots), GFP_KERNEL);
-	return t->slots ? 0 : -ENOMEM;
+	t->places = kvcalloc(VCI_PLACE_SLOTS, sizeof(*t->places), GFP_KERNEL);
+	return t->slots && t->places ? 0 : -ENOMEM;
+}
+
+/**
+ * vci_tickets_bytes() - memory of the counters
+ */
+u64 vci_tickets_bytes(void)
+{
+	return VCI_TICKET_SLOTS * sizeof(struct vci_ticket_slot) +
+	       VCI_PLACE_SLOTS * sizeof(struct vci_place_slot);
 }
 
 /**
@@ -28,7 +38,9 @@ int vci_tickets_init(struct vci_tickets *t)
 void vci_tickets_destroy(struct vci_tickets *t)
 {
 	kvfree(t->slots);
+	kvfree(t->places);
 	t->slots = NULL;
+	t->places = NULL;
 }
 
 static u64 first_slot(u64 off)
@@ -195,7 +207,7 @@ static void set_copying(struct vci_tickets *t, u64 off, u32 blocks, bool copying
 	u64 i;
 
 	for (i = vci_first_place(off); i <= vci_last_place(off, blocks); i++)
-		WRITE_ONCE(vci_ticket_slot(t, i)->copying, copying);
+		WRITE_ONCE(vci_place_slot(t, i)->copying, copying);
 }
 
 /**
@@ -212,11 +224,11 @@ bool vci_tickets_announce(struct vci_tickets *t, u64 first, u64 last)
 	u64 i;
 
 	for (i = first; i <= last; i++)
-		atomic_inc(&vci_ticket_slot(t, i)->placing);
+		atomic_inc(&vci_place_slot(t, i)->placing);
 	/* Announced, then looked: pairs with vci_tickets_placing(). */
 	smp_mb__after_atomic();
 	for (i = first; i <= last; i++)
-		copying |= READ_ONCE(vci_ticket_slot(t, i)->copying);
+		copying |= READ_ONCE(vci_place_slot(t, i)->copying);
 	return copying;
 }
 
@@ -249,7 +261,7 @@ bool vci_tickets_placing(struct vci_tickets *t, u64 off, u32 blocks)
 	/* Announced, then looked: pairs with vci_tickets_place_begin(). */
 	smp_mb();
 	for (i = vci_first_place(off); i <= vci_last_place(off, blocks); i++)
-		placing |= atomic_read(&vci_ticket_slot(t, i)->placing) != 0;
+		placing |= atomic_read(&vci_place_slot(t, i)->placing) != 0;
 	/* What they wrote is counted: pairs with vci_tickets_place_end(). */
 	smp_mb();
 	return placing;

@@ -22,6 +22,7 @@
 #define VCI_TICKET_LOG2		3u	/* 4 KiB a counter */
 #define VCI_PLACE_LOG2		7u	/* 64 KiB, for writes in place and write-back */
 #define VCI_TICKET_SLOTS	16384u
+#define VCI_PLACE_SLOTS		8192u
 /* A write over more counters than this bumps the one that all tickets include. */
 #define VCI_TICKET_WIDE		256u
 
@@ -42,6 +43,9 @@ struct vci_write {
 struct vci_ticket_slot {
 	atomic_t seq;
 	atomic_t writers;
+};
+
+struct vci_place_slot {
 	atomic_t placing;	/* writes in place */
 	bool copying;		/* write-back is; by the writer */
 };
@@ -49,11 +53,17 @@ struct vci_ticket_slot {
 struct vci_tickets {
 	struct vci_ticket_slot wide;
 	struct vci_ticket_slot *slots;
+	struct vci_place_slot *places;
 };
 
 static inline struct vci_ticket_slot *vci_ticket_slot(const struct vci_tickets *t, u64 i)
 {
 	return &t->slots[i % VCI_TICKET_SLOTS];
+}
+
+static inline struct vci_place_slot *vci_place_slot(const struct vci_tickets *t, u64 i)
+{
+	return &t->places[i % VCI_PLACE_SLOTS];
 }
 
 static inline u64 vci_first_place(u64 off)
@@ -81,7 +91,7 @@ static __always_inline bool vci_tickets_place_begin(struct vci_tickets *t, u64 o
 	bool copying;
 
 	if (likely(i == last)) {
-		struct vci_ticket_slot *slot = vci_ticket_slot(t, i);
+		struct vci_place_slot *slot = vci_place_slot(t, i);
 
 		atomic_inc(&slot->placing);
 		/* Announced, then looked: pairs with vci_tickets_placing(). */
@@ -103,12 +113,13 @@ static __always_inline void vci_tickets_place_end(struct vci_tickets *t, u64 off
 	/* What was done was done before: pairs with vci_tickets_placing(). */
 	smp_mb__before_atomic();
 	do
-		atomic_dec(&vci_ticket_slot(t, i)->placing);
+		atomic_dec(&vci_place_slot(t, i)->placing);
 	while (unlikely(i++ != last));
 }
 
 int vci_tickets_init(struct vci_tickets *t) __must_check;
 void vci_tickets_destroy(struct vci_tickets *t);
+u64 vci_tickets_bytes(void);
 bool vci_tickets_take(struct vci_tickets *t, u64 off, u32 blocks,
 		      struct vci_ticket *ticket);
 bool vci_tickets_valid(struct vci_tickets *t, u64 off, u32 blocks,

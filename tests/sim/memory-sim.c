@@ -6,6 +6,8 @@
  *  - reads of the activation of a large image that was closed cleanly
  *  - a large image with a limit for memory, read and written at random: the limit
  *    holds at each I/O, and what is looked up is what was cached
+ *
+ * All with a volatile cache, where the list of direct writes is longest.
  */
 #include <getopt.h>
 
@@ -66,6 +68,7 @@ static void per_gib(u32 extent, u64 most)
 	u32 i;
 
 	large_init(&m, GIB_BLOCKS, extent);
+	m.volatile_cache = true;
 	large_open(&m);
 	before = memory_of(m.c);
 	map_all(&m);
@@ -159,6 +162,7 @@ static void limited(const struct options *o)
 	large_init(&m, o->blocks, SMALL_EXTENT);
 	large_make_full(&m, GIB_BLOCKS);
 	m.mem_limit = o->limit;
+	m.volatile_cache = true;
 	w.m = &m;
 	m.cache.hook = watch;
 	m.cache.ctx = &w;

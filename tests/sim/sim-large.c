@@ -147,6 +147,8 @@ void large_open(struct large *m)
 		.backing_blocks = m->backing.dev.blocks,
 		.random = sim_rand(&m->rng),
 		.mem_limit = m->mem_limit,
+		.direct = m->volatile_cache,
+		.volatile_cache = m->volatile_cache,
 	};
 	struct vci_damage dmg;
 	const char *why;

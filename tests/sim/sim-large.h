@@ -33,6 +33,7 @@ struct large {
 	u32 extent;		/* blocks of each */
 	u64 nr_extents;		/* of the full image */
 	u64 mem_limit;		/* for large_open() */
+	bool volatile_cache;	/* ... which allows direct writes then */
 	u64 *log;		/* offsets of its entries */
 	u32 nr_log;
 };
