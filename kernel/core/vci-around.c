@@ -25,19 +25,15 @@
 #define REGIONS_MIN	256u
 #define REGIONS_MAX	16384u
 
-/* Trying: for each unit missed, for each used; what it costs, and no more is saved. */
+/* Trying: for each unit missed, for each used; no more is saved. */
 #define CREDIT_MISSED	(VCI_AROUND_ONE / 64)
 #define CREDIT_USED	(VCI_AROUND_ONE / 2)
-#define CREDIT_TRY	(2ull * VCI_AROUND_UNITS * VCI_AROUND_ONE)
-#define CREDIT_MAX	(2 * CREDIT_TRY)
+#define CREDIT_MAX	(4ull * VCI_AROUND_UNITS * VCI_AROUND_ONE)
 
 /* Reading a unit more, over the latency of an I/O: a guess, and within what bounds. */
 #define COST_FIRST	(VCI_AROUND_ONE / 128)
 #define COST_MIN	(VCI_AROUND_ONE / 4096)
 #define COST_MAX	(VCI_AROUND_ONE / 4)
-/* Others wait for the device too. */
-#define COST_FACTOR	2u
-
 #define DEVICE_FIRST	64u	/* I/Os before anything is concluded */
 #define DEVICE_MAX	1024u
 #define DEVICE_US_MAX	1000000u
@@ -61,7 +57,7 @@ int vci_around_init(struct vci_around *a, u32 units)
 		a->bin[i].filled = FILLED_FIRST;
 		a->bin[i].saved = FILLED_FIRST * VCI_AROUND_ONE / 8;
 	}
-	a->cost = COST_FACTOR * COST_FIRST;
+	a->cost = COST_FIRST;
 	a->mask = regions - 1;
 	a->region = kvcalloc(regions, sizeof(*a->region), GFP_KERNEL);
 	return a->region ? 0 : -ENOMEM;
@@ -101,6 +97,20 @@ u8 vci_around_bin(enum vci_around_side side, u32 distance, bool goes_on)
 	return (goes_on ? 8 : 0) + (side == VCI_AROUND_BEFORE ? 4 : 0) + step;
 }
 
+/**
+ * vci_around_own() - what of the I/Os that a unit saves is its own merit
+ * @bin: of the unit
+ * @saved: I/Os, in 1/VCI_AROUND_ONE
+ *
+ * Had it not been read, the miss that came instead would have read on from there, and so
+ * spared others: the more, the further off it lies.  Return: all up to 8 KiB, and three
+ * quarters, half, one quarter.
+ */
+u64 vci_around_own(u8 bin, u64 saved)
+{
+	return saved * (4 - bin % 4) / 4;
+}
+
 static struct vci_around_region *region_of(const struct vci_around *a, u64 unit)
 {
 	u64 hash = ((unit >> VCI_AROUND_REGION_LOG2) + 1) * 0x9e3779b97f4a7c15ull;
@@ -128,6 +138,11 @@ u64 vci_around_worth(const struct vci_around *a, u8 bin, u64 unit)
 	return div_u64(bin_worth(a, bin) * (r->saved + REGION_ONE), r->expected + REGION_ONE);
 }
 
+static bool is_new(const struct vci_around *a)
+{
+	return a->all.filled < ALL_FIRST;
+}
+
 /**
  * vci_around_least() - I/Os that a unit must save to be stored
  * @a: what was learnt
@@ -138,11 +153,39 @@ u64 vci_around_least(const struct vci_around *a)
 {
 	u64 filled = a->all.filled, saved = a->all.saved;
 
-	if (filled >= ALL_FIRST && saved * MUCH >= filled * VCI_AROUND_ONE)
+	if (!is_new(a) && saved * MUCH >= filled * VCI_AROUND_ONE)
 		return 0;
-	if (filled < ALL_FIRST || saved * SOMETHING >= filled * VCI_AROUND_ONE)
+	if (is_new(a) || saved * SOMETHING >= filled * VCI_AROUND_ONE)
 		return LEAST_MIDDLE;
 	return LEAST_LITTLE;
+}
+
+/**
+ * vci_around_planned() - units are going to be read and stored
+ * @a: what was learnt
+ * @units: how many
+ */
+void vci_around_planned(struct vci_around *a, u32 units)
+{
+	if (is_new(a))
+		a->planned += units;
+}
+
+/**
+ * vci_around_wait() - is enough on its way for a beginning?
+ * @a: what was learnt
+ *
+ * Else many misses at once would all read as far as they can, before anything is known of
+ * the first one.  What is on its way may never be stored: each miss that waits forgets one.
+ *
+ * Return: true: read nothing around this miss.
+ */
+bool vci_around_wait(struct vci_around *a)
+{
+	if (!is_new(a) || a->planned < ALL_FIRST)
+		return false;
+	a->planned--;
+	return true;
 }
 
 static void count_filled(struct vci_around_bin *bin)
@@ -194,15 +237,18 @@ void vci_around_used(struct vci_around *a, u8 bin, u64 unit, u32 saved)
  * vci_around_try() - is there credit for trying?
  * @a: what was learnt
  * @missed: units of this miss
+ * @units: that are tried on each side
  *
  * Return: then it is spent.
  */
-bool vci_around_try(struct vci_around *a, u32 missed)
+bool vci_around_try(struct vci_around *a, u32 missed, u32 units)
 {
+	u64 price = 2ull * units * VCI_AROUND_ONE;
+
 	a->credit = min_t(u64, a->credit + (u64)missed * CREDIT_MISSED, CREDIT_MAX);
-	if (a->credit < CREDIT_TRY)
+	if (a->credit < price)
 		return false;
-	a->credit -= CREDIT_TRY;
+	a->credit -= price;
 	return true;
 }
 
@@ -220,15 +266,14 @@ static void fit(struct vci_around *a)
 	/* slope / spread is the time of a unit; over the latency, times n: */
 	latency = t * spread - slope * x;
 	if (slope <= 0 || latency <= 0) {
-		a->cost = COST_FACTOR * (slope <= 0 ? COST_MIN : COST_MAX);
+		a->cost = slope <= 0 ? COST_MIN : COST_MAX;
 		return;
 	}
 	while (latency >> 40 || slope >> 40) {
 		latency >>= 1;
 		slope >>= 1;
 	}
-	a->cost = COST_FACTOR *
-		  clamp_t(u64, div64_u64((u64)slope * n * 1024, max_t(u64, latency / 64, 1)),
+	a->cost = clamp_t(u64, div64_u64((u64)slope * n * 1024, max_t(u64, latency / 64, 1)),
 			  COST_MIN, COST_MAX);
 }
 

@@ -45,6 +45,7 @@ struct vci_around {
 	u32 cost;		/* of reading one unit more */
 	struct vci_around_device device;
 	struct vci_around_bin all;	/* of all bins, from nothing on */
+	u32 planned;		/* units, while nothing is known */
 };
 
 /* What was read ahead, used for the first time by one read. */
@@ -64,13 +65,18 @@ u64 vci_around_bytes(const struct vci_around *a);
 /* All below: the caller's lock. */
 u8 vci_around_bin(enum vci_around_side side, u32 distance, bool goes_on);
 u64 vci_around_worth(const struct vci_around *a, u8 bin, u64 unit);
+u64 vci_around_own(u8 bin, u64 saved);
 void vci_around_filled(struct vci_around *a, u8 bin, u64 unit);
 /* @saved: I/Os, in 1/VCI_AROUND_ONE. */
 void vci_around_used(struct vci_around *a, u8 bin, u64 unit, u32 saved);
 /* What a unit must save to be stored: I/Os, in 1/VCI_AROUND_ONE. */
 u64 vci_around_least(const struct vci_around *a);
+/* So many units are going to be read and stored. */
+void vci_around_planned(struct vci_around *a, u32 units);
+/* Is enough on its way, for a beginning? */
+bool vci_around_wait(struct vci_around *a);
 /* So many units were missed: is it time to try what doesn't pay? */
-bool vci_around_try(struct vci_around *a, u32 missed);
+bool vci_around_try(struct vci_around *a, u32 missed, u32 units);
 /* An I/O of the backing device that wasn't merged took so long. */
 void vci_around_took(struct vci_around *a, u32 units, u64 us);
 

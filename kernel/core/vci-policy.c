@@ -10,8 +10,17 @@
 #define WINDOW		4u
 /* Units of room that an I/O moves to the queue that would have saved it. */
 #define STEP_UNITS	2u
-/* No queue's target is less than this part of the segments. */
+/*
+ * No queue's target is less than this part of the segments; AHEAD's not less than it began
+ * with: what it doesn't use others have anyway, and with less, nothing that is tried would
+ * live until it is used.
+ */
 #define TARGET_MIN	128u
+/* What is tried at once, on each side: this part of the units; but two. */
+#define TRY_SHARE	16u
+#define TRY_MIN		2u
+/* What AHEAD drops would partly have come back with others: this part counts. */
+#define STORE_SHARE	4u
 /* Reuse distance, over the age of what KEPT drops, that still leads to KEPT: 3/2. */
 #define REACH_NUM	3u
 #define REACH_DEN	2u
@@ -119,15 +128,20 @@ static bool can_give(struct vci_policy *p, u32 queue)
 	       ghosts_of(p, queue)->q[queue].dropped >= p->units / WINDOW;
 }
 
+static u64 least_target(const struct vci_policy *p, u32 queue)
+{
+	return div_u64(p->capacity, queue == VCI_STREAM_AHEAD ? SHARE_FIRST : TARGET_MIN);
+}
+
 /* More room for @to, from both others alike, for @saved I/Os. */
 static void shift_room(struct vci_policy *p, u8 to, u32 saved)
 {
 	u64 step = ((u64)saved * STEP_UNITS << VCI_UNIT_LOG2) / VCI_AROUND_ONE / 2;
-	u64 least = div_u64(p->capacity, TARGET_MIN);
 	u32 i;
 
 	for (i = 0; i < VCI_STREAMS; i++) {
-		u64 has = p->q[i].target, gives = min(step, has > least ? has - least : 0);
+		u64 has = p->q[i].target, least = least_target(p, i);
+		u64 gives = min(step, has > least ? has - least : 0);
 
 		if (i == to || !can_give(p, i))
 			continue;
@@ -198,16 +212,20 @@ u32 vci_policy_admit(struct vci_policy *p, u64 off, u32 blocks, u32 missed)
  * vci_policy_try() - should this miss try bins that don't pay?
  * @p: policy
  * @missed: its units
+ *
+ * Return: how many units of each side; 0: none.  All of both would push everything else
+ * out of a tiny cache.
  */
-bool vci_policy_try(struct vci_policy *p, u32 missed)
+u32 vci_policy_try(struct vci_policy *p, u32 missed)
 {
+	u32 units = clamp_t(u32, p->units / TRY_SHARE, TRY_MIN, VCI_AROUND_UNITS);
 	unsigned long flags;
 	bool now;
 
 	spin_lock_irqsave(&p->lock, flags);
-	now = vci_around_try(&p->around, missed);
+	now = vci_around_try(&p->around, missed, units);
 	spin_unlock_irqrestore(&p->lock, flags);
-	return now;
+	return now ? units : 0;
 }
 
 /**
@@ -227,10 +245,11 @@ void vci_policy_prices(struct vci_policy *p, struct vci_policy_prices *prices)
 	spin_lock_irqsave(&p->lock, flags);
 	prices->read = p->around.cost;
 	prices->least = vci_around_least(&p->around);
+	prices->wait = vci_around_wait(&p->around);
 	/* As if four had been dropped, and half an I/O would have been saved. */
 	each = div64_u64(q->missed + VCI_AROUND_ONE / 2, q->dropped + 4);
 	prices->store = p->full ? div64_u64(each * (q->size >> VCI_UNIT_LOG2),
-					    p->units / WINDOW + 1) : 0;
+					    STORE_SHARE * (p->units / WINDOW + 1)) : 0;
 	spin_unlock_irqrestore(&p->lock, flags);
 }
 
@@ -251,6 +270,20 @@ u64 vci_policy_worth(struct vci_policy *p, u8 bin, u64 unit)
 	worth = vci_around_worth(&p->around, bin, unit);
 	spin_unlock_irqrestore(&p->lock, flags);
 	return worth;
+}
+
+/**
+ * vci_policy_planned() - units are going to be read ahead and stored
+ * @p: policy
+ * @units: how many
+ */
+void vci_policy_planned(struct vci_policy *p, u32 units)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&p->lock, flags);
+	vci_around_planned(&p->around, units);
+	spin_unlock_irqrestore(&p->lock, flags);
 }
 
 /**

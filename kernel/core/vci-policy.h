@@ -57,15 +57,17 @@ void vci_policy_grow(struct vci_policy *p, u64 nr_extents, u64 bytes);
 u32 vci_policy_admit(struct vci_policy *p, u64 off, u32 blocks, u32 missed);
 
 /* What read-around asks and tells (vci-readaround.c). */
-bool vci_policy_try(struct vci_policy *p, u32 missed);
+u32 vci_policy_try(struct vci_policy *p, u32 missed);
 struct vci_policy_prices {
 	u64 store;			/* of a unit, in I/Os/VCI_AROUND_ONE */
 	u64 read;
 	u64 least;			/* that it must save to be stored */
+	bool wait;			/* enough is on its way, for a beginning */
 };
 
 void vci_policy_prices(struct vci_policy *p, struct vci_policy_prices *prices);
 u64 vci_policy_worth(struct vci_policy *p, u8 bin, u64 unit);
+void vci_policy_planned(struct vci_policy *p, u32 units);
 void vci_policy_read_ahead(struct vci_policy *p, u8 bin, u64 unit);
 
 /* @saved: I/Os, in 1/VCI_AROUND_ONE. */

@@ -46,7 +46,7 @@ struct side {
 	enum vci_around_side side;
 	u64 edge;			/* unit next to the miss */
 	bool goes_on;
-	bool try;
+	u32 try;			/* so many units, whatever they are worth */
 	struct vci_policy_prices prices;
 };
 
@@ -62,8 +62,9 @@ static u32 extend(struct vci_cache *c, struct vci_plan *plan, const struct side 
 	u32 d, nr = 0;
 
 	for (d = 0; d < VCI_PLAN_UNITS; d++) {
-		u64 unit = s->side == VCI_AROUND_BEHIND ? s->edge + d : s->edge - d, worth;
+		u64 unit = s->side == VCI_AROUND_BEHIND ? s->edge + d : s->edge - d;
 		enum unit_state state;
+		u64 worth, own;
 
 		bins[d] = VCI_PLAN_SKIP;
 		if (s->side == VCI_AROUND_BEFORE && d > s->edge)
@@ -76,9 +77,10 @@ static u32 extend(struct vci_cache *c, struct vci_plan *plan, const struct side 
 			u8 bin = vci_around_bin(s->side, d, s->goes_on);
 
 			worth = vci_policy_worth(&c->policy, bin, unit);
-			if (worth > max(s->prices.store, s->prices.least) || s->try) {
+			own = vci_around_own(bin, worth);
+			if (d < s->try || (worth > s->prices.least && own > s->prices.store)) {
 				bins[d] = bin;
-				sum += s->try ? s->prices.read + 1 : worth - s->prices.store;
+				sum += d < s->try ? s->prices.read + 1 : own - s->prices.store;
 			}
 		}
 		if (sum > best) {
@@ -96,32 +98,62 @@ static bool is_cached(struct vci_cache *c, const struct vci_plan *plan, u64 off)
 	return !vci_cache_peek(c, off, 1, &res) && (res.mapped || is_pending(plan, off, 1));
 }
 
+static u32 nr_stored(const struct vci_plan *plan, enum vci_around_side side, u32 nr)
+{
+	u32 d, stored = 0;
+
+	for (d = 0; d < nr; d++)
+		stored += plan->bin[side][d] != VCI_PLAN_SKIP;
+	return stored;
+}
+
+/* @first, @behind: units of the miss, and next to its end.  Return: units to be stored. */
+static u32 extend_behind(struct vci_cache *c, struct vci_plan *plan, struct side *s,
+			 u64 first, u64 behind)
+{
+	u32 nr;
+
+	s->side = VCI_AROUND_BEHIND;
+	s->edge = behind;
+	s->goes_on = first && is_cached(c, plan, (first << VCI_UNIT_LOG2) - 1);
+	nr = extend(c, plan, s);
+	if (nr)
+		plan->blocks = ((behind + nr) << VCI_UNIT_LOG2) - plan->off;
+	return nr_stored(plan, s->side, nr);
+}
+
+static u32 extend_before(struct vci_cache *c, struct vci_plan *plan, struct side *s,
+			 u64 first, u64 behind)
+{
+	u64 off;
+	u32 nr;
+
+	s->side = VCI_AROUND_BEFORE;
+	s->edge = first - 1;
+	s->goes_on = is_cached(c, plan, behind << VCI_UNIT_LOG2);
+	nr = extend(c, plan, s);
+	if (!nr)
+		return 0;
+	off = (first - nr) << VCI_UNIT_LOG2;
+	plan->blocks += plan->off - off;
+	plan->off = off;
+	return nr_stored(plan, s->side, nr);
+}
+
 static void extend_both(struct vci_cache *c, struct vci_plan *plan)
 {
 	u64 first = plan->miss >> VCI_UNIT_LOG2, end = plan->miss + plan->miss_blocks;
 	u64 behind = (end + UNIT - 1) >> VCI_UNIT_LOG2;
 	struct side s = { .try = vci_policy_try(&c->policy, plan->missed) };
-	u32 nr;
+	u32 stored;
 
 	vci_policy_prices(&c->policy, &s.prices);
-	s.side = VCI_AROUND_BEHIND;
-	s.edge = behind;
-	s.goes_on = first && is_cached(c, plan, (first << VCI_UNIT_LOG2) - 1);
-	nr = extend(c, plan, &s);
-	if (nr)
-		plan->blocks = ((behind + nr) << VCI_UNIT_LOG2) - plan->off;
-	if (!first)
+	if (s.prices.wait && !s.try)
 		return;
-	s.side = VCI_AROUND_BEFORE;
-	s.edge = first - 1;
-	s.goes_on = is_cached(c, plan, behind << VCI_UNIT_LOG2);
-	nr = extend(c, plan, &s);
-	if (nr) {
-		u64 off = (first - nr) << VCI_UNIT_LOG2;
-
-		plan->blocks += plan->off - off;
-		plan->off = off;
-	}
+	stored = extend_behind(c, plan, &s, first, behind);
+	if (first)
+		stored += extend_before(c, plan, &s, first, behind);
+	vci_policy_planned(&c->policy, stored);
 }
 
 /* What of it is mapped is read from the backing device too, but it is used. */
