@@ -9,7 +9,7 @@
 /* "A little more room" is this part of them. */
 #define WINDOW		4u
 /* Units of room that an I/O moves to the queue that would have saved it. */
-#define STEP_UNITS	2u
+#define STEP_UNITS	6u
 /*
  * No queue's target is less than this part of the segments; AHEAD's not less than it began
  * with: what it doesn't use others have anyway, and with less, nothing that is tried would

@@ -75,19 +75,19 @@ static void test_shares(void)
 	p.q[VCI_STREAM_KEPT].size--;
 	vci_policy_dropped(&p, VCI_STREAM_NEW, 0, 8, 0);
 	vci_policy_admit(&p, 0, 8, 1);
-	is_u64(p.q[VCI_STREAM_NEW].target, new + 8, "policy:but_what_they_dont_use");
-	new += 8;
+	is_u64(p.q[VCI_STREAM_NEW].target, new + 24, "policy:but_what_they_dont_use");
+	new += 24;
 	for (i = 0; i < VCI_STREAMS; i++)
 		drop_many(i);
 	vci_policy_dropped(&p, VCI_STREAM_NEW, 0, 8, 0);
 	vci_policy_admit(&p, 0, 8, 1);
-	is_u64(p.q[VCI_STREAM_NEW].target, new + 8, "policy:ahead_keeps_what_it_began_with");
-	new += 8;
+	is_u64(p.q[VCI_STREAM_NEW].target, new + 24, "policy:ahead_keeps_what_it_began_with");
+	new += 24;
 	p.q[VCI_STREAM_AHEAD].target += 80;
 	p.q[VCI_STREAM_KEPT].target -= 80;
 	vci_policy_dropped(&p, VCI_STREAM_NEW, 0, 8, 0);
 	vci_policy_admit(&p, 0, 8, 1);
-	is_u64(p.q[VCI_STREAM_NEW].target, new + 16, "policy:an_io_moves_two_units");
+	is_u64(p.q[VCI_STREAM_NEW].target, new + 48, "policy:an_io_moves_six_units");
 	for (i = 0; i < 100000; i++) {
 		vci_policy_dropped(&p, VCI_STREAM_AHEAD, i * 8, 8, 0);
 		vci_policy_admit(&p, i * 8, 8, 1);
