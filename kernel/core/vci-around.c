@@ -34,6 +34,7 @@
 #define COST_FIRST	(VCI_AROUND_ONE / 128)
 #define COST_MIN	(VCI_AROUND_ONE / 4096)
 #define COST_MAX	(VCI_AROUND_ONE / 4)
+
 #define DEVICE_FIRST	64u	/* I/Os before anything is concluded */
 #define DEVICE_MAX	1024u
 #define DEVICE_US_MAX	1000000u
@@ -153,11 +154,11 @@ u64 vci_around_least(const struct vci_around *a)
 {
 	u64 filled = a->all.filled, saved = a->all.saved;
 
-	if (!is_new(a) && saved * MUCH >= filled * VCI_AROUND_ONE)
-		return 0;
-	if (is_new(a) || saved * SOMETHING >= filled * VCI_AROUND_ONE)
+	if (is_new(a))
 		return LEAST_MIDDLE;
-	return LEAST_LITTLE;
+	if (saved * MUCH >= filled * VCI_AROUND_ONE)
+		return 0;
+	return saved * SOMETHING >= filled * VCI_AROUND_ONE ? LEAST_MIDDLE : LEAST_LITTLE;
 }
 
 /**

@@ -50,6 +50,20 @@ struct side {
 	struct vci_policy_prices prices;
 };
 
+/* What a unit of @bin, @d units away, gains if it is stored; 0: it isn't. */
+static u64 gain(struct vci_cache *c, const struct side *s, u32 d, u8 bin, u64 unit)
+{
+	u64 worth, own;
+
+	if (d < s->try)
+		return s->prices.read + 1;
+	worth = vci_policy_worth(&c->policy, bin, unit);
+	own = vci_around_own(bin, worth);
+	if (worth <= s->prices.least || own <= s->prices.store)
+		return 0;
+	return own - s->prices.store;
+}
+
 /*
  * Adds up, unit by unit away from the miss, what each gains, less what reading it
  * costs; what is cached lies in the way and must be read too.  Return: how many
@@ -64,7 +78,6 @@ static u32 extend(struct vci_cache *c, struct vci_plan *plan, const struct side 
 	for (d = 0; d < VCI_PLAN_UNITS; d++) {
 		u64 unit = s->side == VCI_AROUND_BEHIND ? s->edge + d : s->edge - d;
 		enum unit_state state;
-		u64 worth, own;
 
 		bins[d] = VCI_PLAN_SKIP;
 		if (s->side == VCI_AROUND_BEFORE && d > s->edge)
@@ -75,13 +88,11 @@ static u32 extend(struct vci_cache *c, struct vci_plan *plan, const struct side 
 		sum -= s->prices.read;
 		if (state == UNIT_MISSING) {
 			u8 bin = vci_around_bin(s->side, d, s->goes_on);
+			u64 more = gain(c, s, d, bin, unit);
 
-			worth = vci_policy_worth(&c->policy, bin, unit);
-			own = vci_around_own(bin, worth);
-			if (d < s->try || (worth > s->prices.least && own > s->prices.store)) {
+			if (more)
 				bins[d] = bin;
-				sum += d < s->try ? s->prices.read + 1 : own - s->prices.store;
-			}
+			sum += more;
 		}
 		if (sum > best) {
 			best = sum;
