@@ -598,12 +598,12 @@ int vci_write_begin(struct vci_cache *c, struct vci_write *w, u64 off, u64 block
 {
 	bool marked;
 
-	w->off = off;
-	w->blocks = blocks;
+	w->range.off = off;
+	w->range.blocks = blocks;
 	w->replaces = false;
 	w->heat = 0;
-	w->old_addr = 0;
-	vci_tickets_write_begin(&c->tickets, w);
+	w->nr_places = 0;
+	vci_tickets_write_begin(&c->tickets, &w->range);
 	marked = vci_intent_begin(&c->intent, off, blocks);
 	vci_identity_wrote(&c->identity, off);
 	if (vci_cache_is_failed(c))
@@ -616,10 +616,10 @@ int vci_write_begin(struct vci_cache *c, struct vci_write *w, u64 off, u64 block
 /* What takes the place of something is one use hotter: for vci_plan_written(). */
 static void note_replaced(struct vci_cache *c, struct vci_write *w)
 {
-	u64 off = w->off, end = w->off + w->blocks;
+	u64 off = w->range.off, end = off + w->range.blocks;
 	struct vci_lookup res;
 
-	if (w->blocks > VCI_BATCH_BLOCKS_MAX)
+	if (w->range.blocks > VCI_BATCH_BLOCKS_MAX)
 		return;
 	while (off < end && !vci_cache_peek(c, off, end - off, &res)) {
 		if (res.mapped) {
@@ -630,52 +630,64 @@ static void note_replaced(struct vci_cache *c, struct vci_write *w)
 	}
 }
 
-/* Does all of it lie in a row, clean?  Then where; else 0.  Under the lock. */
-static u64 find_place(struct vci_cache *c, const struct vci_write *w)
+/* Is @addr the block behind @p, in the same segment? */
+static bool goes_on(const struct vci_cache *c, const struct vci_write_place *p, u64 addr)
 {
-	struct vci_lookup res;
-	u64 first = 0;
-	u32 done;
-
-	for (done = 0; done < w->blocks; done += res.e.blocks) {
-		if (vci_btree_lookup(c->tree, w->off + done, w->blocks - done, &res) ||
-		    !res.mapped || res.e.flags & VCI_EXT_DIRTY)
-			return 0;
-		if (!done)
-			first = res.e.addr;
-		if (res.e.addr != first + done)
-			return 0;
-	}
-	return vci_segment_of(&c->segments, first) ==
-	       vci_segment_of(&c->segments, first + done - 1) ? first : 0;
+	return addr == p->addr + p->blocks &&
+	       vci_segment_of(&c->segments, addr) == vci_segment_of(&c->segments, p->addr);
 }
 
-/* What is mapped keeps its segment, so the turn is that of its life. */
-static void note_place(struct vci_cache *c, struct vci_write *w)
+/*
+ * Where does it lie, clean?  Return: in how many places, 0 if not all of it, or in too
+ * many.  What is mapped keeps its segment, so the turn is that of its life.  Under the lock.
+ */
+static u32 find_places(struct vci_cache *c, struct vci_write *w)
 {
-	if (!w->replaces || w->blocks > VCI_ENTRY_BLOCKS_MAX)
+	u64 off = w->range.off, end = off + w->range.blocks;
+	struct vci_lookup res;
+	u32 nr = 0;
+
+	for (; off < end; off += res.e.blocks) {
+		if (vci_btree_lookup(c->tree, off, end - off, &res) || !res.mapped ||
+		    res.e.flags & VCI_EXT_DIRTY)
+			return 0;
+		if (!nr || !goes_on(c, &w->place[nr - 1], res.e.addr)) {
+			if (nr == VCI_WRITE_PLACES)
+				return 0;
+			w->place[nr++] = (struct vci_write_place) {
+				.addr = res.e.addr,
+				.turn = c->segments.s[vci_segment_of(&c->segments,
+								     res.e.addr)].turn,
+			};
+		}
+		w->place[nr - 1].blocks += res.e.blocks;
+	}
+	return nr;
+}
+
+static void note_places(struct vci_cache *c, struct vci_write *w)
+{
+	if (!w->replaces || w->range.blocks > VCI_ENTRY_BLOCKS_MAX)
 		return;
 	spin_lock(vci_cache_lock(c));
-	w->old_addr = find_place(c, w);
-	if (w->old_addr)
-		w->old_turn = c->segments.s[vci_segment_of(&c->segments, w->old_addr)].turn;
+	w->nr_places = find_places(c, w);
 	spin_unlock(vci_cache_lock(c));
 }
 
 /* Marks and unmaps; -EEXIST if something is dirty. */
 static int prepare(struct vci_cache *c, struct vci_write *w)
 {
-	int r = vci_cache_find_dirty(c, w->off, w->blocks);
+	int r = vci_cache_find_dirty(c, w->range.off, w->range.blocks);
 
 	/* In order nothing may overtake what is in the log. */
 	if (!r && vci_ordered_pending(c))
 		r = 1;
 	if (r)
 		return r > 0 ? -EEXIST : r;
-	r = vci_intent_mark(&c->intent, w->off, w->blocks);
+	r = vci_intent_mark(&c->intent, w->range.off, w->range.blocks);
 	note_replaced(c, w);
-	note_place(c, w);
-	return r ? r : vci_cache_unmap(c, w->off, w->blocks, true);
+	note_places(c, w);
+	return r ? r : vci_cache_unmap(c, w->range.off, w->range.blocks, true);
 }
 
 /**
@@ -707,12 +719,12 @@ int vci_write_prepare(struct vci_cache *c, struct vci_write *w)
  *
  * Any context.  Return: true if @t is good.
  */
-bool vci_write_end(struct vci_cache *c, struct vci_write *w, struct vci_ticket *t)
+bool vci_write_end(struct vci_cache *c, const struct vci_write *w, struct vci_ticket *t)
 {
-	vci_intent_end(&c->intent, w->off, w->blocks);
+	vci_intent_end(&c->intent, w->range.off, w->range.blocks);
 	/* Counted before it is acknowledged: vci_flush_backing_begin(). */
 	atomic_inc(&c->backing_writes);
-	return vci_tickets_write_end(&c->tickets, w, t);
+	return vci_tickets_write_end(&c->tickets, &w->range, t);
 }
 
 /**

@@ -208,11 +208,25 @@ bool vci_plan_next(struct vci_cache *c, struct vci_plan *plan,
 		   struct vci_plan_piece *piece);
 /* An I/O of so many blocks took so long: from the backing device, and nothing else. */
 void vci_plan_took(struct vci_cache *c, u32 blocks, u64 us);
-/* Data that was written to the backing device: how much from its start goes where. */
-void vci_plan_written(struct vci_cache *c, u64 off, u32 blocks,
-		      const struct vci_write *w, struct vci_plan_piece *piece);
 
 /* ---- writes and discards that go to the backing device ---- */
+
+/* Extents are split where a segment ends, and more often where it is copied in parts. */
+#define VCI_WRITE_PLACES	4u
+
+struct vci_write_place {
+	u64 addr;
+	u64 turn;			/* of its segment then */
+	u32 blocks;
+};
+
+struct vci_write {
+	struct vci_ticket_write range;
+	bool replaces;			/* something was mapped there */
+	u8 heat;			/* ... so what takes its place begins with this */
+	u8 nr_places;			/* where all of it lay, clean; 0: not in so few */
+	struct vci_write_place place[VCI_WRITE_PLACES];
+};
 
 /*
  * Announces a write (or discard) to the backing device.  Returns 0 if it may be
@@ -232,7 +246,10 @@ int vci_write_prepare(struct vci_cache *c, struct vci_write *w) __must_check;
  * The write completed (or was given up).  Any context.  With @t: true if no
  * other write touched the range meanwhile and @t is a ticket for its data.
  */
-bool vci_write_end(struct vci_cache *c, struct vci_write *w, struct vci_ticket *t);
+bool vci_write_end(struct vci_cache *c, const struct vci_write *w, struct vci_ticket *t);
+/* Data that was written to the backing device: how much from its start goes where. */
+void vci_plan_written(struct vci_cache *c, u64 off, u32 blocks,
+		      const struct vci_write *w, struct vci_plan_piece *piece);
 
 /* ---- fills: data on its way into the log ---- */
 

@@ -389,6 +389,21 @@ void vci_plan_took(struct vci_cache *c, u32 blocks, u64 us)
 	vci_policy_took(&c->policy, blocks, us);
 }
 
+/* What lies @at blocks behind the start of the write goes where that lay, if it is known. */
+static void take_place(const struct vci_write *w, u64 at, struct vci_plan_piece *piece)
+{
+	const struct vci_write_place *p = w->place;
+
+	for (; p < w->place + w->nr_places; at -= p->blocks, p++) {
+		if (at >= p->blocks)
+			continue;
+		piece->blocks = min_t(u64, piece->blocks, p->blocks - at);
+		piece->old_addr = p->addr + at;
+		piece->old_turn = p->turn;
+		return;
+	}
+}
+
 /**
  * vci_plan_written() - data was written to the backing device, and may be stored
  * @c: cache
@@ -413,8 +428,5 @@ void vci_plan_written(struct vci_cache *c, u64 off, u32 blocks, const struct vci
 		.off = off, .blocks = min(blocks, VCI_ENTRY_BLOCKS_MAX),
 		.stream = VCI_STREAM_NEW, .heat = w->heat,
 	};
-	if (!w->old_addr)
-		return;
-	piece->old_addr = w->old_addr + (off - w->off);
-	piece->old_turn = w->old_turn;
+	take_place(w, off - w->range.off, piece);
 }

@@ -158,7 +158,7 @@ static void remove_writer(struct vci_ticket_slot *s)
  *
  * Any context; before the write is submitted.
  */
-void vci_tickets_write_begin(struct vci_tickets *t, struct vci_write *w)
+void vci_tickets_write_begin(struct vci_tickets *t, struct vci_ticket_write *w)
 {
 	u64 i;
 
@@ -182,7 +182,7 @@ void vci_tickets_write_begin(struct vci_tickets *t, struct vci_write *w)
  * Any context.  Return: true if no other write touched the range meanwhile, so
  * that @ticket stands for this write's data.
  */
-bool vci_tickets_write_end(struct vci_tickets *t, struct vci_write *w,
+bool vci_tickets_write_end(struct vci_tickets *t, const struct vci_ticket_write *w,
 			   struct vci_ticket *ticket)
 {
 	u64 i, n = 0;

@@ -30,14 +30,11 @@ struct vci_ticket {
 	u32 sum;
 };
 
-struct vci_write {
+/* A write past the log, from its announcement on. */
+struct vci_ticket_write {
 	u64 off;
 	u64 blocks;
 	u32 sum;
-	bool replaces;		/* something was mapped there */
-	u8 heat;		/* ... so what takes its place begins with this */
-	u64 old_addr;		/* if all of it lay there in a row, clean; 0: it didn't */
-	u64 old_turn;		/* ... of its segment then */
 };
 
 struct vci_ticket_slot {
@@ -125,8 +122,8 @@ bool vci_tickets_take(struct vci_tickets *t, u64 off, u32 blocks,
 bool vci_tickets_valid(struct vci_tickets *t, u64 off, u32 blocks,
 		       const struct vci_ticket *ticket);
 bool vci_tickets_busy(struct vci_tickets *t, u64 off, u64 blocks);
-void vci_tickets_write_begin(struct vci_tickets *t, struct vci_write *w);
-bool vci_tickets_write_end(struct vci_tickets *t, struct vci_write *w,
+void vci_tickets_write_begin(struct vci_tickets *t, struct vci_ticket_write *w);
+bool vci_tickets_write_end(struct vci_tickets *t, const struct vci_ticket_write *w,
 			   struct vci_ticket *ticket);
 /* Write-back, of ranges that aren't wide. */
 void vci_tickets_copy_begin(struct vci_tickets *t, u64 off, u32 blocks);

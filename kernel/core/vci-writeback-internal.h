@@ -22,7 +22,7 @@ struct vci_wb_state {
 	bool check_data;		/* entries have their data's checksums */
 	int error;			/* of the backing device, for some of them */
 	struct vci_entry e[VCI_WB_ENTRIES];	/* what this round cleans */
-	struct vci_write w[VCI_WB_ENTRIES];	/* its tickets */
+	struct vci_ticket_write w[VCI_WB_ENTRIES];	/* its tickets */
 	u32 nr_copied;			/* of w: announced as being copied */
 	struct vci_piece from[VCI_WB_PIECES], to[VCI_WB_PIECES];
 	struct vci_entry batch[VCI_BATCH_ENTRIES_MAX];	/* vci-ordered.c */

@@ -458,7 +458,7 @@ static void write_prepare(struct world *w, struct op *op)
 	    vci_cache_is_failed(w->cache))
 		r = vci_cache_retire(w->cache);
 	op->busy = false;
-	model_begin_write(w, op->w.off, op->w.blocks);
+	model_begin_write(w, op->w.range.off, op->w.range.blocks);
 	if (r == -EEXIST && !stopped(w)) {
 		met_dirty(w, op);
 		return;

@@ -39,13 +39,16 @@ static bool write_some(u64 off, u32 blocks, u32 value)
 	assert(!vci_write(&rig.backing.dev, off, blocks, rig.data, 0));
 	if (!vci_write_end(rig.c, &w, &t))
 		return false;
-	vci_plan_written(rig.c, off, blocks, &w, &piece);
-	assert(piece.blocks == blocks);
-	i = vci_fill_reserve(&rig.fill, off, blocks, &t);
-	assert(i >= 0);
-	vci_fill_describe(&rig.fill, i, &piece);
-	memcpy(vci_fill_data(&rig.fill, i), rig.data, (size_t)blocks * VCI_BLOCK_SIZE);
-	vci_fill_commit(&rig.fill, i, true);
+	for (; blocks; off += piece.blocks, blocks -= piece.blocks) {
+		vci_plan_written(rig.c, off, blocks, &w, &piece);
+		assert(vci_ticket_take(rig.c, off, piece.blocks, &t));
+		i = vci_fill_reserve(&rig.fill, off, piece.blocks, &t);
+		assert(i >= 0);
+		vci_fill_describe(&rig.fill, i, &piece);
+		memcpy(vci_fill_data(&rig.fill, i), rig.data,
+		       (size_t)piece.blocks * VCI_BLOCK_SIZE);
+		vci_fill_commit(&rig.fill, i, true);
+	}
 	return true;
 }
 
@@ -74,6 +77,57 @@ static void test_cost(void)
 	overwrite(0, 32, 3);
 	is_u64(place(0), addr - 8, "refill:over_several_extents_in_a_row");
 	is_u64(place(31), addr + 23, "refill:all_of_it");
+	rig_exit(&rig);
+}
+
+/* It was cached piece by piece, so it lies in several places. */
+static void test_places(void)
+{
+	u64 b, c, writes, segment;
+
+	setup();
+	assert(!rig_fill(&rig, 224, 8) && !rig_fill(&rig, 208, 16));
+	assert(!vci_cache_checkpoint(rig.c));
+	overwrite(48, 8, 1);
+	b = place(208);
+	c = place(224);
+	ok(c != b + 16, "refill:in_two_places");
+	writes = rig.cache.writes;
+	overwrite(208, 24, 4);
+	ok(place(208) == b && place(223) == b + 15 && place(224) == c && place(231) == c + 7,
+	   "refill:each_part_goes_to_its_own");
+	is_u64(rig.cache.writes - writes, 2, "refill:a_write_for_each");
+	is_u64(rig_value(&rig, 223), 4, "refill:the_first_has_the_data");
+	is_u64(rig_value(&rig, 224), 4, "refill:the_last_too");
+	overwrite(204, 8, 6);
+	ok(place(204) != place(200) + 4 && place(208) != b && place(212) == b + 4,
+	   "refill:none_in_part_of_a_physical_block");
+	assert(!vci_cache_checkpoint(rig.c) && write_some(216, 16, 5));
+	segment = vci_segment_of(&rig.c->segments, c);
+	rig.c->segments.s[segment].turn++;
+	assert(!rig_append(&rig));
+	ok(place(224) != c && place(224), "refill:each_by_its_own_turn");
+	rig_exit(&rig);
+}
+
+/* Five places; four are known. */
+static void test_many_places(void)
+{
+	u64 at[5], i;
+
+	setup();
+	for (i = 5; i--;)
+		assert(!rig_fill(&rig, 400 + 8 * i, 8));
+	assert(!vci_cache_checkpoint(rig.c));
+	for (i = 0; i < 5; i++)
+		at[i] = place(400 + 8 * i);
+	overwrite(400, 32, 1);
+	for (i = 0; i < 4; i++)
+		is_u64(place(400 + 8 * i), at[i], "refill:four_places_are_known");
+	overwrite(400, 40, 2);
+	for (i = 0; i < 5; i++)
+		ok(place(400 + 8 * i) != at[i], "refill:of_more_it_is_one_again");
+	is_u64(place(432), place(400) + 32, "refill:in_a_row");
 	rig_exit(&rig);
 }
 
@@ -162,6 +216,8 @@ static void test_failure(void)
 int main(void)
 {
 	test_cost();
+	test_places();
+	test_many_places();
 	test_crash();
 	test_when();
 	test_pass_on();

@@ -9,9 +9,9 @@
 
 static struct vci_tickets t;
 
-static struct vci_write begin(u64 off, u64 blocks)
+static struct vci_ticket_write begin(u64 off, u64 blocks)
 {
-	struct vci_write w = { .off = off, .blocks = blocks };
+	struct vci_ticket_write w = { .off = off, .blocks = blocks };
 
 	vci_tickets_write_begin(&t, &w);
 	return w;
@@ -20,7 +20,7 @@ static struct vci_write begin(u64 off, u64 blocks)
 static void test_reads(void)
 {
 	struct vci_ticket a, b;
-	struct vci_write w;
+	struct vci_ticket_write w;
 
 	ok(vci_tickets_take(&t, 0, 8, &a), "ticket:taken_at_rest");
 	ok(vci_tickets_valid(&t, 0, 8, &a), "ticket:valid_at_rest");
@@ -37,7 +37,7 @@ static void test_reads(void)
 static void test_ranges(void)
 {
 	struct vci_ticket a;
-	struct vci_write w;
+	struct vci_ticket_write w;
 
 	ok(vci_tickets_take(&t, SLOT - 1, 2, &a), "ticket:taken_over_an_edge");
 	w = begin(SLOT, 1);
@@ -54,7 +54,7 @@ static void test_ranges(void)
 static void test_wide(void)
 {
 	struct vci_ticket a;
-	struct vci_write w;
+	struct vci_ticket_write w;
 
 	ok(vci_tickets_take(&t, 12345 * SLOT, 8, &a), "ticket:taken_before_a_wide_write");
 	w = begin(0, 1ull << 40);
@@ -67,7 +67,7 @@ static void test_wide(void)
 /* The ticket of a write stands for its data if nobody else wrote meanwhile. */
 static void test_writes(void)
 {
-	struct vci_write w, v;
+	struct vci_ticket_write w, v;
 	struct vci_ticket a, b;
 
 	w = begin(0, 8);
