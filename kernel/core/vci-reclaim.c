@@ -28,7 +28,7 @@
 /*
  * How many segments a sweep empties.  A checkpoint follows each: so many that, if it
  * writes as many nodes as the last one, they are an eighth of what is emptied; but 1/64
- * to 1/10 of all.  In small caches a fifth, and 1/16 at most: there what is free is
+ * to 1/10 of all.  In small caches a fifth, and 1/32 at most: there what is free is
  * missed more than a write.
  */
 static u32 step(const struct vci_cache *c)
@@ -38,7 +38,7 @@ static u32 step(const struct vci_cache *c)
 	u64 nodes = (u64)c->checkpoint_nodes * VCI_NODE_BLOCKS * (small ? 5 : 8);
 
 	return clamp_t(u64, div_u64(nodes, c->segments.blocks), max(1u, all / 64),
-		       max(1u, all / (small ? 16 : 10)));
+		       max(1u, all / (small ? 32 : 10)));
 }
 
 /* Segments kept free: when fills still find room there are some for what is kept, half. */
@@ -235,17 +235,19 @@ static int count_kept(struct vci_cache *c)
 	}
 }
 
-/* Blocks of data that fit into segments that what is kept may open. */
+/* Blocks of data that fit into what KEPT has open, and segments that it may open. */
 static u64 room_to_keep(const struct vci_cache *c)
 {
 	u32 blocks = c->segments.blocks, available = vci_nr_available(c);
 	u32 batches = DIV_ROUND_UP(blocks, VCI_BATCH_BLOCKS_MAX);
 	u32 headers = batches * vci_batch_header_blocks(VCI_BATCH_ENTRIES_MAX,
 							c->header.batch_align);
+	u64 room = vci_log_room(&c->log, VCI_STREAM_KEPT);
 
-	if (available <= vci_keep_moves(c))
-		return 0;
-	return (u64)(available - vci_keep_moves(c)) * (blocks - headers);
+	room -= min_t(u64, room, headers);
+	if (available > vci_keep_moves(c))
+		room += (u64)(available - vci_keep_moves(c)) * (blocks - headers);
+	return room;
 }
 
 /* Victims of which more is kept than there is room for are none. */
