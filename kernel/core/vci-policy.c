@@ -10,6 +10,8 @@
 #define WINDOW		4u
 /* Units of room that an I/O moves to the queue that would have saved it. */
 #define STEP_UNITS	6u
+/* ... as long as AHEAD has had nothing to drop: then most I/Os are of one unit. */
+#define STEP_ALONE	2u
 /*
  * No queue's target is less than this part of the segments; AHEAD's not less than it began
  * with: what it doesn't use others have anyway, and with less, nothing that is tried would
@@ -136,8 +138,8 @@ static u64 least_target(const struct vci_policy *p, u32 queue)
 /* More room for @to, from both others alike, for @saved I/Os. */
 static void shift_room(struct vci_policy *p, u8 to, u32 saved)
 {
-	u64 step = ((u64)saved * STEP_UNITS << VCI_UNIT_LOG2) / VCI_AROUND_ONE / 2;
-	u32 i;
+	u32 units = p->q[VCI_STREAM_AHEAD].dropped ? STEP_UNITS : STEP_ALONE, i;
+	u64 step = ((u64)saved * units << VCI_UNIT_LOG2) / VCI_AROUND_ONE / 2;
 
 	for (i = 0; i < VCI_STREAMS; i++) {
 		u64 has = p->q[i].target, least = least_target(p, i);
@@ -368,15 +370,25 @@ void vci_policy_filled(struct vci_policy *p, u32 blocks)
 	spin_unlock_irqrestore(&p->lock, flags);
 }
 
-/* The queue that is most above its target. */
+/* What it may have now: KEPT also what AHEAD doesn't use. */
+static u64 may_have(const struct vci_policy *p, u32 queue, u64 ahead)
+{
+	u64 unused = p->q[VCI_STREAM_AHEAD].target;
+
+	unused -= min(unused, ahead);
+	return p->q[queue].target + (queue == VCI_STREAM_KEPT ? unused : 0);
+}
+
+/* The queue that is most above that. */
 static u32 fullest(const struct vci_policy *p, u32 segment_blocks,
 		   const u32 left[VCI_STREAMS])
 {
+	u64 ahead = (u64)left[VCI_STREAM_AHEAD] * segment_blocks;
 	u32 i, best = VCI_STREAMS;
 	s64 most = 0;
 
 	for (i = 0; i < VCI_STREAMS; i++) {
-		s64 above = (s64)((u64)left[i] * segment_blocks - p->q[i].target);
+		s64 above = (s64)((u64)left[i] * segment_blocks - may_have(p, i, ahead));
 
 		if (!left[i] || (best < VCI_STREAMS && above <= most))
 			continue;

@@ -75,8 +75,8 @@ static void test_shares(void)
 	p.q[VCI_STREAM_KEPT].size--;
 	vci_policy_dropped(&p, VCI_STREAM_NEW, 0, 8, 0);
 	vci_policy_admit(&p, 0, 8, 1);
-	is_u64(p.q[VCI_STREAM_NEW].target, new + 24, "policy:but_what_they_dont_use");
-	new += 24;
+	is_u64(p.q[VCI_STREAM_NEW].target, new + 8, "policy:but_what_they_dont_use");
+	new += 8;
 	for (i = 0; i < VCI_STREAMS; i++)
 		drop_many(i);
 	vci_policy_dropped(&p, VCI_STREAM_NEW, 0, 8, 0);
@@ -103,7 +103,7 @@ static void test_shares(void)
 
 static void test_victims(void)
 {
-	const u32 size[VCI_STREAMS] = { 110, 810, 104 };
+	const u32 size[VCI_STREAMS] = { 110, 810, 104 }, no_ahead[VCI_STREAMS] = { 122, 922 };
 	u32 nr[VCI_STREAMS];
 
 	assert(!vci_policy_init(&p, CAPACITY));
@@ -112,6 +112,10 @@ static void test_victims(void)
 	   "policy:takes_from_who_has_too_much");
 	vci_policy_victims(&p, 2000, 128, size, nr);
 	ok(nr[0] == 110 && nr[1] == 810 && nr[2] == 104, "policy:takes_no_more_than_there_is");
+	vci_policy_victims(&p, 10, 128, no_ahead, nr);
+	ok(nr[VCI_STREAM_NEW] == 10, "policy:what_ahead_doesnt_use_is_for_what_is_kept");
+	vci_policy_victims(&p, 40, 128, no_ahead, nr);
+	ok(nr[VCI_STREAM_NEW] == 30 && nr[VCI_STREAM_KEPT] == 10, "policy:and_no_more_than_that");
 	vci_policy_destroy(&p);
 	is_u64(vci_alloc_live, 0, "policy:frees_all");
 }
