@@ -610,18 +610,26 @@ static void drop_stale(struct vci_cache *c, struct vci_fill *f)
 	f->used = at - VCI_UNIT_BLOCKS;
 }
 
-/* Is the place that the entry's data had before still there, and nobody's? */
+/*
+ * Is the place that the entry's data had before still there, and nobody's?  Under the lock:
+ * users' writes open segments meanwhile, and of a life that begins all must be seen or
+ * nothing.  One that goes on is ended by the writer alone, so the answer stays true.
+ */
 static bool has_old_place(struct vci_cache *c, const struct vci_fill_entry *fe)
 {
 	const struct vci_segment *s;
+	bool has;
 
 	if (!fe->old_addr || c->ordered ||
 	    (fe->old_addr | fe->blocks) & (c->header.batch_align - 1))
 		return false;
 	s = &c->segments.s[vci_segment_of(&c->segments, fe->old_addr)];
-	return READ_ONCE(s->turn) == fe->old_turn &&
-	       (s->life == VCI_LIFE_CLOSED || s->life == VCI_LIFE_OPEN) &&
-	       vci_place_settled(c, fe->old_addr, fe->blocks);
+	spin_lock(vci_cache_lock(c));
+	has = s->turn == fe->old_turn &&
+	      (s->life == VCI_LIFE_CLOSED || s->life == VCI_LIFE_OPEN) &&
+	      vci_place_settled(c, fe->old_addr, fe->blocks);
+	spin_unlock(vci_cache_lock(c));
+	return has;
 }
 
 static void map_in_place(struct vci_cache *c, struct vci_fill *f, struct vci_fill_entry *fe)
