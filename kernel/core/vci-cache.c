@@ -637,9 +637,21 @@ static bool goes_on(const struct vci_cache *c, const struct vci_write_place *p, 
 	       vci_segment_of(&c->segments, addr) == vci_segment_of(&c->segments, p->addr);
 }
 
+/* Of whole physical blocks: others can't be written where they are (L5). */
+static bool all_aligned(const struct vci_cache *c, const struct vci_write *w, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		if ((w->place[i].addr | w->place[i].blocks) & (c->header.batch_align - 1))
+			return false;
+	return true;
+}
+
 /*
- * Where does it lie, clean?  Return: in how many places, 0 if not all of it, or in too
- * many.  What is mapped keeps its segment, so the turn is that of its life.  Under the lock.
+ * Where does it lie, clean?  Return: in how many places; 0 if not all of it, in too many,
+ * or in one that isn't aligned: then it becomes one again.  What is mapped keeps its
+ * segment, so the turn is that of its life.  Under the lock.
  */
 static u32 find_places(struct vci_cache *c, struct vci_write *w)
 {
@@ -662,7 +674,7 @@ static u32 find_places(struct vci_cache *c, struct vci_write *w)
 		}
 		w->place[nr - 1].blocks += res.e.blocks;
 	}
-	return nr;
+	return all_aligned(c, w, nr) ? nr : 0;
 }
 
 static void note_places(struct vci_cache *c, struct vci_write *w)
