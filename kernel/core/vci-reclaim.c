@@ -235,26 +235,44 @@ static int count_kept(struct vci_cache *c)
 	}
 }
 
-/* Blocks of data that fit into what KEPT has open, and segments that it may open. */
-static u64 room_to_keep(const struct vci_cache *c)
+/* Blocks of data that what is kept finds room for. */
+struct room {
+	u64 open;		/* in what KEPT has open: only what goes there */
+	u64 free;		/* in segments that may be opened */
+};
+
+static struct room room_to_keep(const struct vci_cache *c)
 {
 	u32 blocks = c->segments.blocks, available = vci_nr_available(c);
 	u32 batches = DIV_ROUND_UP(blocks, VCI_BATCH_BLOCKS_MAX);
 	u32 headers = batches * vci_batch_header_blocks(VCI_BATCH_ENTRIES_MAX,
 							c->header.batch_align);
-	u64 room = vci_log_room(&c->log, VCI_STREAM_KEPT);
+	struct room room = { .open = vci_log_room(&c->log, VCI_STREAM_KEPT) };
 
-	room -= min_t(u64, room, headers);
+	room.open -= min_t(u64, room.open, headers);
 	if (available > vci_keep_moves(c))
-		room += (u64)(available - vci_keep_moves(c)) * (blocks - headers);
+		room.free = (u64)(available - vci_keep_moves(c)) * (blocks - headers);
 	return room;
+}
+
+/* Does what is kept of @s find room?  Then it takes it. */
+static bool take_room(struct room *room, const struct vci_segment *s)
+{
+	bool to_kept = !s->compact || s->stream == VCI_STREAM_KEPT;
+	u64 open = to_kept ? min_t(u64, s->keep, room->open) : 0;
+
+	if (s->keep - open > room->free)
+		return false;
+	room->open -= open;
+	room->free -= s->keep - open;
+	return true;
 }
 
 /* Victims of which more is kept than there is room for are none. */
 static void spare(struct vci_cache *c)
 {
 	struct vci_segments *t = &c->segments;
-	u64 room;
+	struct room room;
 	u32 i;
 
 	spin_lock(vci_cache_lock(c));
@@ -264,9 +282,7 @@ static void spare(struct vci_cache *c)
 			continue;
 		if (t->s[i].compact)
 			t->s[i].keep = t->s[i].live;
-		if (t->s[i].keep <= room)
-			room -= t->s[i].keep;
-		else
+		if (!take_room(&room, &t->s[i]))
 			vci_segment_set(t, i, VCI_LIFE_CLOSED);
 	}
 	spin_unlock(vci_cache_lock(c));
