@@ -10,11 +10,11 @@
 #define WINDOW		4u
 /* Units of room that an I/O moves to the queue that would have saved it. */
 #define STEP_UNITS	6u
-/* ... as long as AHEAD has had nothing to drop: then most I/Os are of one unit. */
+/* ... as long as AHEAD has had nothing to drop: then an I/O saves little more than one. */
 #define STEP_ALONE	2u
 /*
  * No queue's target is less than this part of the segments; AHEAD's not less than it began
- * with: what it doesn't use others have anyway, and with less, nothing that is tried would
+ * with: what it doesn't use KEPT has meanwhile, and with less, nothing that is tried would
  * live until it is used.
  */
 #define TARGET_MIN	128u
@@ -22,7 +22,7 @@
 #define TRY_SHARE	16u
 #define TRY_MIN		2u
 /* What AHEAD drops would partly have come back with others: this part counts. */
-#define STORE_SHARE	4u
+#define STORE_SHARE	10u
 /* Reuse distance, over the age of what KEPT drops, that still leads to KEPT: 3/2. */
 #define REACH_NUM	3u
 #define REACH_DEN	2u
@@ -139,8 +139,10 @@ static u64 least_target(const struct vci_policy *p, u32 queue)
 static void shift_room(struct vci_policy *p, u8 to, u32 saved)
 {
 	u32 units = p->q[VCI_STREAM_AHEAD].dropped ? STEP_UNITS : STEP_ALONE, i;
-	u64 step = ((u64)saved * units << VCI_UNIT_LOG2) / VCI_AROUND_ONE / 2;
+	u64 all = p->q[to].part + ((u64)saved * units << VCI_UNIT_LOG2) / 2;
+	u64 step = all / VCI_AROUND_ONE;
 
+	p->q[to].part = all % VCI_AROUND_ONE;
 	for (i = 0; i < VCI_STREAMS; i++) {
 		u64 has = p->q[i].target, least = least_target(p, i);
 		u64 gives = min(step, has > least ? has - least : 0);

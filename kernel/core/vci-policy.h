@@ -21,6 +21,7 @@
 struct vci_policy_queue {
 	u64 target;			/* blocks */
 	u64 size;			/* ... as reclaim last found it */
+	u64 part;			/* of a block that it is still to get from each */
 	u64 missed;			/* I/Os a little more room would have saved */
 	u64 dropped;			/* units; both are halved together */
 };

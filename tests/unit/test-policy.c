@@ -101,6 +101,23 @@ static void test_shares(void)
 	vci_policy_destroy(&p);
 }
 
+/* A miss of 32 units moves as much as one of one. */
+static void test_parts(void)
+{
+	u64 new;
+	u32 i;
+
+	assert(!vci_policy_init(&p, CAPACITY));
+	new = p.q[VCI_STREAM_NEW].target;
+	vci_policy_dropped(&p, VCI_STREAM_NEW, 0, 8 * 32, 0);
+	for (i = 0; i < 31; i++)
+		vci_policy_admit(&p, 8 * i, 8, 32);
+	is_u64(p.q[VCI_STREAM_NEW].target, new + 7, "policy:parts_of_a_miss_add_up");
+	vci_policy_admit(&p, 8 * 31, 8, 32);
+	is_u64(p.q[VCI_STREAM_NEW].target, new + 8, "policy:to_all_of_it");
+	vci_policy_destroy(&p);
+}
+
 static void test_victims(void)
 {
 	const u32 size[VCI_STREAMS] = { 110, 810, 104 }, no_ahead[VCI_STREAMS] = { 122, 922 };
@@ -125,6 +142,7 @@ int main(void)
 	test_keep();
 	test_admit();
 	test_shares();
+	test_parts();
 	test_victims();
 	return done_testing();
 }
