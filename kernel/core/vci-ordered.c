@@ -16,14 +16,6 @@
  */
 #include "vci-writeback-internal.h"
 
-/* Where the next batch may begin. */
-struct place {
-	u32 segment;
-	u32 used;
-	u64 seq;		/* of the last batch found there */
-	u64 epoch;		/* likewise */
-};
-
 /* ---- the log, read forward ---- */
 
 /* While write-back is in order, writes go to one stream, so that is what it reads. */
@@ -58,27 +50,35 @@ static u32 segment_with(const struct vci_segments *t, u64 seq)
 	return best == VCI_NO_SEGMENT ? segment_after(t, seq) : best;
 }
 
-static void go_to(struct place *p, u32 segment)
+static struct vci_wb_place start_of(const struct vci_segments *t, u32 segment)
 {
-	p->segment = segment;
-	p->used = 0;
-	p->seq = 0;
+	return (struct vci_wb_place) {
+		.segment = segment,
+		.begun = segment == VCI_NO_SEGMENT ? 0 : t->s[segment].seq,
+	};
+}
+
+/* Is it still the same log there? */
+static bool is_there(const struct vci_segments *t, const struct vci_wb_place *p)
+{
+	return p->begun && in_use(&t->s[p->segment]) && t->s[p->segment].seq == p->begun;
 }
 
 /*
  * A segment's batches are of one epoch, its first one's: what lies behind them may
  * be of an older life that recovery passed over (O10).
  */
-static bool is_batch(struct vci_cache *c, const struct place *p, u64 addr,
+static bool is_batch(struct vci_cache *c, const struct vci_wb_place *p, const u8 *header,
 		     struct vci_batch_info *info)
 {
 	const struct vci_segments *t = &c->segments;
+	u64 addr = vci_segment_addr(t, p->segment) + p->used;
 
-	if (vci_batch_check(c->wb->buffer, &c->header, addr, t->blocks - p->used, info,
+	if (vci_batch_check(header, &c->header, addr, t->blocks - p->used, info,
 			    c->wb->batch, NULL))
 		return false;
 	if (!p->seq)
-		return info->seq == t->s[p->segment].seq;
+		return info->seq == p->begun;
 	return info->epoch == p->epoch && info->seq > p->seq &&
 	       info->seq <= READ_ONCE(c->log.completed_seq);
 }
@@ -97,39 +97,53 @@ static u32 used_of(struct vci_cache *c, u32 segment)
 }
 
 /*
+ * Finds the batch at or behind @p in its segment, up to block @end of that, and goes
+ * behind it.  Most lie right there; one that doesn't is looked for in as much as there
+ * is memory for.  Return: 1, 0 if there is none, or an error.
+ */
+static int find_batch(struct vci_cache *c, struct vci_wb_place *p, u32 end,
+		      struct vci_batch_info *info)
+{
+	u32 blocks = c->segments.blocks, from = p->used, to = from, want = VCI_UNIT_BLOCKS;
+	const u8 *header;
+	int r;
+
+	for (; p->used < end; p->used += c->header.batch_align) {
+		if (to < min(p->used + VCI_UNIT_BLOCKS, blocks)) {
+			from = p->used;
+			to = min(from + want, blocks);
+			r = vci_read(c->dev, vci_segment_addr(&c->segments, p->segment) + from,
+				     to - from, c->wb->buffer);
+			if (r)
+				return r;
+			want = c->wb->capacity;
+		}
+		header = c->wb->buffer + (size_t)(p->used - from) * VCI_BLOCK_SIZE;
+		if (is_batch(c, p, header, info)) {
+			p->used += info->blocks;
+			p->seq = info->seq;
+			p->epoch = info->epoch;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/*
  * The batch at or behind @p, its entries in c->wb->batch; @p behind it.  Return:
  * 1, 0 if there is none yet, or an error.
  */
-static int next_batch(struct vci_cache *c, struct place *p, struct vci_batch_info *info)
+static int next_batch(struct vci_cache *c, struct vci_wb_place *p,
+		      struct vci_batch_info *info)
 {
-	u32 next;
-	u64 addr;
-	int r;
+	int r = 0;
 
-	while (p->segment != VCI_NO_SEGMENT) {
-		if (p->used >= used_of(c, p->segment)) {
-			next = segment_after(&c->segments,
-					     c->segments.s[p->segment].seq);
-			if (next == VCI_NO_SEGMENT)
-				return 0;
-			go_to(p, next);
-			continue;
-		}
-		addr = vci_segment_addr(&c->segments, p->segment) + p->used;
-		r = vci_read(c->dev, addr, min(c->segments.blocks - p->used, VCI_UNIT_BLOCKS),
-			     c->wb->buffer);
-		if (r)
-			return r;
-		if (!is_batch(c, p, addr, info)) {
-			p->used += c->header.batch_align;
-			continue;
-		}
-		p->used += info->blocks;
-		p->seq = info->seq;
-		p->epoch = info->epoch;
-		return 1;
+	while (!r && p->segment != VCI_NO_SEGMENT) {
+		r = find_batch(c, p, used_of(c, p->segment), info);
+		if (!r)
+			*p = start_of(&c->segments, segment_after(&c->segments, p->begun));
 	}
-	return 0;
+	return r;
 }
 
 /*
@@ -140,10 +154,10 @@ static int next_batch(struct vci_cache *c, struct place *p, struct vci_batch_inf
 static int find_clean(struct vci_cache *c)
 {
 	struct vci_batch_info info;
-	struct place p;
+	struct vci_wb_place p;
 	int r;
 
-	go_to(&p, vci_segment_of(&c->segments, c->ordered_addr));
+	p = start_of(&c->segments, vci_segment_of(&c->segments, c->ordered_addr));
 	do {
 		r = next_batch(c, &p, &info);
 	} while (r > 0 && info.addr + info.blocks <= c->ordered_addr);
@@ -224,7 +238,7 @@ static void check_rest(struct vci_cache *c)
 }
 
 struct round {
-	struct place at;		/* behind what was taken */
+	struct vci_wb_place at;		/* behind what was taken */
 	u64 seq;			/* likewise */
 	u64 first;			/* batch of it, 0 none */
 	bool end;			/* nothing more for this pass */
@@ -236,7 +250,7 @@ static int take_batches(struct vci_cache *c, struct vci_writeback *wb, u64 max_s
 {
 	u64 begin = wb->blocks;
 	struct vci_batch_info info;
-	struct place at;
+	struct vci_wb_place at;
 	int r;
 
 	while (wb->blocks - begin < max_blocks) {
@@ -280,7 +294,9 @@ int vci_ordered_round(struct vci_cache *c, struct vci_writeback *wb, u64 max_seq
 	if (!wb->until)
 		wb->until = READ_ONCE(c->log.completed_seq);
 	rd.seq = c->ordered_seq;
-	go_to(&rd.at, segment_with(&c->segments, rd.seq));
+	rd.at = c->wb->at;
+	if (!is_there(&c->segments, &rd.at))
+		rd.at = start_of(&c->segments, segment_with(&c->segments, rd.seq));
 	c->wb->nr = 0;
 	c->wb->check_data = true;
 	r = take_batches(c, wb, max_seq, max_blocks, &rd);
@@ -289,6 +305,7 @@ int vci_ordered_round(struct vci_cache *c, struct vci_writeback *wb, u64 max_seq
 	if (r)
 		return r;
 	WRITE_ONCE(c->ordered_seq, rd.seq);
+	c->wb->at = rd.at;
 	if (rd.end) {
 		check_rest(c);
 		wb->off = c->ordered_drain ? 0 : c->header.backing_blocks;

@@ -15,6 +15,15 @@
 /* The longest extent fits into an empty round. */
 static_assert(VCI_WB_ENTRIES * VCI_ENTRY_BLOCKS_MAX >= VCI_EXTENT_BLOCKS_MAX);
 
+/* vci-ordered.c: where in the log the next batch may begin. */
+struct vci_wb_place {
+	u32 segment;
+	u32 used;		/* blocks of it that lie before */
+	u64 begun;		/* the segment's first batch; 0: nowhere yet */
+	u64 seq;		/* of the last batch found in it; 0: none yet */
+	u64 epoch;		/* likewise */
+};
+
 struct vci_wb_state {
 	u8 *buffer;			/* data in transfer */
 	u32 capacity;			/* blocks of it */
@@ -25,7 +34,9 @@ struct vci_wb_state {
 	struct vci_ticket_write w[VCI_WB_ENTRIES];	/* its tickets */
 	u32 nr_copied;			/* of w: announced as being copied */
 	struct vci_piece from[VCI_WB_PIECES], to[VCI_WB_PIECES];
-	struct vci_entry batch[VCI_BATCH_ENTRIES_MAX];	/* vci-ordered.c */
+	/* vci-ordered.c */
+	struct vci_entry batch[VCI_BATCH_ENTRIES_MAX];
+	struct vci_wb_place at;		/* behind the last batch that is written back */
 };
 
 /* Adds a piece to the round; false: a write past the log is in flight there. */

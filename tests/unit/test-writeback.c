@@ -295,6 +295,59 @@ static void test_ordered_records_torn(void)
 }
 
 /*
+ * A round reads what it writes back and the header behind that, not the segment from its
+ * start; where no batch lies, it looks for one in large steps.
+ */
+static void test_ordered_reads(void)
+{
+	struct vci_writeback wb = { .max_seq = U64_MAX };
+	u64 reads;
+	u32 rounds;
+
+	setup_ordered();
+	put_epochs(1, 6);
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	assert(!rig_open(&rig) && !vci_redo_finish(rig.c));
+	/* In another segment: that one ends here. */
+	put_epochs(7, 10);
+	reads = rig.cache.reads;
+	for (rounds = 0; wb.off < RIG_BACKING; rounds++)
+		assert(!vci_cache_writeback(rig.c, &wb, 1));
+	ok(backing_epoch(10) == 10 && rounds > 10, "ordered:a_round_for_each_flush");
+	ok(rig.cache.reads - reads <= 4 * rounds, "ordered:few_reads_a_round");
+	rig_exit(&rig);
+}
+
+/* Nothing is dirty while the log goes once around: then it is another log there. */
+static void test_ordered_used_again(void)
+{
+	u32 segment, off = 1000, bad = 0, i;
+	struct vci_writeback wb;
+
+	setup_ordered();
+	put_epochs(1, 6);
+	segment = rig.c->log.open[VCI_STREAM_NEW].segment;
+	assert(!rig_write_back(&rig));
+	do {
+		assert(!rig_fill(&rig, off, 8) && !vci_cache_maintain(rig.c, false));
+		off += 8;
+	} while (rig.c->log.open[VCI_STREAM_NEW].segment == segment);
+	do {
+		assert(!rig_fill(&rig, off, 8) && !vci_cache_maintain(rig.c, false));
+		off += 8;
+	} while (rig.c->log.open[VCI_STREAM_NEW].segment != segment);
+	put_epochs(7, 12);
+	wb = (struct vci_writeback) { .max_seq = U64_MAX };
+	for (i = 0; i < 40 && wb.off < RIG_BACKING; i++) {
+		assert(!vci_cache_writeback(rig.c, &wb, 1));
+		bad += backing_epoch(12) < 6 || rig.c->ordered_drain;
+	}
+	is_u64(bad, 0, "ordered:a_segment_that_is_used_again");
+	ok(!dirty() && backing_epoch(12) == 12, "ordered:and_all_that_is_in_it");
+	rig_exit(&rig);
+}
+
+/*
  * Order is given up only where no segment is free or is about to be: a checkpoint
  * that failed leaves them drained, and the next one makes room.
  */
@@ -485,6 +538,8 @@ int main(void)
 	test_full();
 	test_ordered();
 	test_ordered_records_torn();
+	test_ordered_reads();
+	test_ordered_used_again();
 	test_ordered_no_room();
 	test_backing_error();
 	test_rot();
