@@ -258,12 +258,16 @@ static int take_batches(struct vci_cache *c, struct vci_writeback *wb, u64 max_s
 		r = next_batch(c, &at, &info);
 		if (r < 0)
 			return r;
-		rd->end = !r || info.seq > wb->until ||
-			  c->segments.s[at.segment].seq > max_seq;
+		rd->end = !r || info.seq > wb->until;
+		if (rd->end)
+			return 0;
+		/* All before it is passed: numbers between are other streams'. */
+		rd->seq = max(rd->seq, info.seq);
+		rd->end = at.begun > max_seq;
 		if (rd->end || (rd->first && (info.durable_seq >= rd->first ||
 					      !fits(c->wb, &info))))
 			return 0;
-		if (info.seq >= rd->seq) {
+		if (info.seq == rd->seq) {
 			r = take_batch(c, &info, wb);
 			if (r)
 				return r == -EBUSY ? 0 : r;

@@ -318,6 +318,33 @@ static void test_ordered_reads(void)
 	rig_exit(&rig);
 }
 
+static void fill_kept(u64 off)
+{
+	assert(!rig_reserve(&rig, off, 100));
+	rig.fill.stream = VCI_STREAM_KEPT;
+	assert(!rig_append(&rig));
+}
+
+/*
+ * Other streams use up numbers, too: a segment is passed when the next batch in order
+ * lies in another one, whatever is between the two.
+ */
+static void test_ordered_numbers_between(void)
+{
+	u32 i;
+
+	setup_ordered();
+	/* One of each is closed, and another one is open. */
+	for (i = 0; i < 2; i++) {
+		assert(!rig_log_write(&rig, i * 200, 100, i + 1, true));
+		fill_kept(1000 + i * 200);
+	}
+	is_u64(vci_reclaim(rig.c, 2, false), 0, "ordered:reclaims_the_oldest");
+	is_u64(rig.c->segments.count[VCI_LIFE_DRAINED], 2, "ordered:and_what_lies_between");
+	is_u64(dirty(), 100, "ordered:what_is_newer_stays_dirty");
+	rig_exit(&rig);
+}
+
 /* Nothing is dirty while the log goes once around: then it is another log there. */
 static void test_ordered_used_again(void)
 {
@@ -540,6 +567,7 @@ int main(void)
 	test_ordered_records_torn();
 	test_ordered_reads();
 	test_ordered_used_again();
+	test_ordered_numbers_between();
 	test_ordered_no_room();
 	test_backing_error();
 	test_rot();
