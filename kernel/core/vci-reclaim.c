@@ -25,6 +25,11 @@
 /* With no more segments a cache is small: less than 512 MiB. */
 #define SMALL_SEGMENTS	256u
 
+static bool is_small(const struct vci_cache *c)
+{
+	return vci_segments_good(&c->segments) <= SMALL_SEGMENTS;
+}
+
 /*
  * How many segments a sweep empties.  A checkpoint follows each: so many that, if it
  * writes as many nodes as the last one, they are an eighth of what is emptied; but 1/64
@@ -34,17 +39,19 @@
 static u32 step(const struct vci_cache *c)
 {
 	u32 all = vci_segments_good(&c->segments);
-	bool small = all <= SMALL_SEGMENTS;
-	u64 nodes = (u64)c->checkpoint_nodes * VCI_NODE_BLOCKS * (small ? 5 : 8);
+	u64 nodes = (u64)c->checkpoint_nodes * VCI_NODE_BLOCKS * (is_small(c) ? 5 : 8);
 
 	return clamp_t(u64, div_u64(nodes, c->segments.blocks), max(1u, all / 64),
-		       max(1u, all / (small ? 32 : 10)));
+		       max(1u, all / (is_small(c) ? 32 : 10)));
 }
 
-/* Segments kept free: when fills still find room there are some for what is kept, half. */
+/*
+ * Segments kept free: when fills still find room there are some for what is kept, half
+ * as many as a sweep empties.  A small cache has none to spare for that.
+ */
 static u32 low_water(const struct vci_cache *c)
 {
-	return vci_keep_fills(c) + 1 + step(c) / 2;
+	return vci_keep_fills(c) + 1 + (is_small(c) ? 0 : step(c) / 2);
 }
 
 /* ... or will be after a checkpoint. */
