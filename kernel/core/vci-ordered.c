@@ -389,6 +389,8 @@ int vci_ordered_begin(struct vci_cache *c, bool ordered)
 	u64 last = max(c->log.completed_seq, c->header.checkpoint_seq);
 	int r = 0;
 
+	/* What wasn't durable is lost, and its numbers are given out anew. */
+	c->ordered_seq = min(c->ordered_seq, last + 1);
 	/* Of a clean image the log isn't begun yet. */
 	if (!ordered) {
 		c->ordered_seq = 0;

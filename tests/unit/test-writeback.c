@@ -374,6 +374,51 @@ static void test_ordered_used_again(void)
 	rig_exit(&rig);
 }
 
+/* Once, at an I/O of a checkpoint: a write that announces, then the power fails. */
+static void write_and_fail(void *ctx)
+{
+	struct rig *r = ctx;
+
+	if (r->c->may_dirty || r->power.crash_at)
+		return;
+	r->power.in_hook_io = true;
+	assert(!rig_log_write(r, 0, 8, 99, false));
+	r->power.in_hook_io = false;
+	r->power.crash_at = r->power.io + 1;
+}
+
+/*
+ * Nothing is dirty at a checkpoint's freeze, so order goes on behind all of the log.  A
+ * write's header says so before the checkpoint's flush: what is lost then, and is
+ * numbered anew, must be written in order.
+ */
+static void test_ordered_numbers_anew(void)
+{
+	struct vci_writeback wb = { .max_seq = U64_MAX };
+	u32 bad = 0, i;
+
+	setup_ordered();
+	put_epochs(1, 3);
+	assert(!rig_write_back(&rig) && !dirty());
+	for (i = 0; i < 7; i++)
+		assert(!rig_fill(&rig, 1000 + i * 8, 8));
+	rig.power.hook = write_and_fail;
+	rig.power.ctx = &rig;
+	ok(vci_cache_checkpoint(rig.c), "ordered:power_fails_in_a_checkpoint");
+	rig.power.hook = NULL;
+	rig_crash(&rig, SIM_CUT_LOSE_ALL);
+	assert(!rig_open(&rig) && !vci_redo_finish(rig.c));
+	is_u64(rig.c->ordered_seq, rig.c->log.seq + 1, "ordered:not_ahead_of_the_log");
+	put_epochs(4, 10);
+	for (i = 0; i < 40 && wb.off < RIG_BACKING; i++) {
+		assert(!vci_cache_writeback(rig.c, &wb, 1));
+		bad += backing_epoch(10) < 0 || rig.c->ordered_drain;
+	}
+	is_u64(bad, 0, "ordered:what_is_numbered_anew");
+	ok(!dirty() && backing_epoch(10) == 10, "ordered:and_all_of_that");
+	rig_exit(&rig);
+}
+
 /*
  * Order is given up only where no segment is free or is about to be: a checkpoint
  * that failed leaves them drained, and the next one makes room.
@@ -568,6 +613,7 @@ int main(void)
 	test_ordered_reads();
 	test_ordered_used_again();
 	test_ordered_numbers_between();
+	test_ordered_numbers_anew();
 	test_ordered_no_room();
 	test_backing_error();
 	test_rot();
