@@ -493,22 +493,56 @@ static u64 max_seq(const struct vci_cache *c, const struct wb_filter *f)
 }
 
 /* A whole pass without order is over: from now on there is one. */
-static void check_drained(struct vci_cache *c, struct vci_writeback *wb,
-			  const struct wb_filter *f)
+static int check_drained(struct vci_cache *c, struct vci_writeback *wb,
+			 const struct wb_filter *f)
 {
 	if (wb->off < c->header.backing_blocks || f->victims || wb->skipped || wb->error ||
 	    f->max_seq < c->ordered_drain)
-		return;
+		return 0;
 	WRITE_ONCE(c->ordered_seq, max(c->ordered_seq, c->ordered_drain + 1));
 	c->ordered_drain = 0;
 	wb->off = 0;
+	return vci_cache_announce_order(c);
+}
+
+/* The image must not say that there is an order while it is left. */
+static int leave_order(struct vci_cache *c)
+{
+	return READ_ONCE(c->ordered_durable) ? vci_cache_announce_order(c) : 0;
+}
+
+static int round_by_offset(struct vci_cache *c, struct vci_writeback *wb,
+			   const struct wb_filter *f, u64 max_blocks)
+{
+	struct vci_writeback next = *wb;
+	int r = collect(c, &next, f, max_blocks);
+
+	if (!r)
+		r = vci_wb_write(c);
+	if (r)
+		return r;
+	*wb = next;
+	if (c->wb->error)
+		wb->error = c->wb->error;
+	return 0;
+}
+
+/* Of what goes in any order before there is one. */
+static int drain_round(struct vci_cache *c, struct vci_writeback *wb,
+		       const struct wb_filter *f, u64 max_blocks)
+{
+	struct wb_filter limited = *f;
+	int r = leave_order(c);
+
+	limited.max_seq = min(f->max_seq, c->ordered_drain);
+	if (!r)
+		r = round_by_offset(c, wb, &limited, max_blocks);
+	return r ? r : check_drained(c, wb, &limited);
 }
 
 static int round_of(struct vci_cache *c, struct vci_writeback *wb,
 		    const struct wb_filter *f, u64 max_blocks)
 {
-	struct vci_writeback next = *wb;
-	struct wb_filter limited = *f;
 	int r;
 
 	if (vci_cache_is_failed(c))
@@ -522,21 +556,11 @@ static int round_of(struct vci_cache *c, struct vci_writeback *wb,
 		r = vci_wb_prepare(c);
 	if (r)
 		return r;
-	if (c->ordered && !c->ordered_drain)
-		return vci_ordered_round(c, wb, max_seq(c, f), max_blocks);
-	if (c->ordered)
-		limited.max_seq = min(limited.max_seq, c->ordered_drain);
-	r = collect(c, &next, &limited, max_blocks);
-	if (!r)
-		r = vci_wb_write(c);
-	if (r)
-		return r;
-	*wb = next;
-	if (c->wb->error)
-		wb->error = c->wb->error;
-	else if (c->ordered)
-		check_drained(c, wb, &limited);
-	return 0;
+	if (!c->ordered)
+		return round_by_offset(c, wb, f, max_blocks);
+	if (c->ordered_drain)
+		return drain_round(c, wb, f, max_blocks);
+	return vci_ordered_round(c, wb, max_seq(c, f), max_blocks);
 }
 
 /**

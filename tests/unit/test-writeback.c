@@ -419,6 +419,40 @@ static void test_ordered_numbers_anew(void)
 	rig_exit(&rig);
 }
 
+/* Else what was written back by then would count as all before it. */
+static void test_ordered_given_up_crash(void)
+{
+	struct vci_writeback wb = { .max_seq = U64_MAX };
+
+	setup_ordered();
+	put_epochs(1, 10);
+	assert(!vci_cache_writeback(rig.c, &wb, 1) && !vci_cache_checkpoint(rig.c));
+	vci_ordered_give_up(rig.c);
+	wb = (struct vci_writeback) { .max_seq = U64_MAX };
+	assert(!vci_cache_writeback(rig.c, &wb, 1));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	assert(!rig_open(&rig) && !vci_redo_finish(rig.c));
+	ok(dirty() && rig.c->ordered_drain, "ordered:given_up_after_a_crash_too");
+	rig_exit(&rig);
+}
+
+/* What was dirty before the feature was given is written back; then there is order. */
+static void test_ordered_drained_crash(void)
+{
+	setup();
+	assert(!rig_log_write(&rig, 4000, 8, 1, true));
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	rig.ordered = true;
+	assert(!rig_open(&rig));
+	ok(rig.c->ordered_drain, "ordered:not_yet");
+	assert(!rig_write_back(&rig) && !dirty());
+	put_epochs(1, 6);
+	rig_crash(&rig, SIM_CUT_KEEP_ALL);
+	assert(!rig_open(&rig));
+	ok(rig.report.dirty && !rig.c->ordered_drain, "ordered:after_a_crash_still");
+	rig_exit(&rig);
+}
+
 /*
  * Order is given up only where no segment is free or is about to be: a checkpoint
  * that failed leaves them drained, and the next one makes room.
@@ -614,6 +648,8 @@ int main(void)
 	test_ordered_used_again();
 	test_ordered_numbers_between();
 	test_ordered_numbers_anew();
+	test_ordered_given_up_crash();
+	test_ordered_drained_crash();
 	test_ordered_no_room();
 	test_backing_error();
 	test_rot();
