@@ -155,7 +155,6 @@ u64 vci_cache_alloc_node(void *ctx);
 int vci_cache_flush(struct vci_cache *c) __must_check;
 u32 vci_cache_pages_crc(const struct vci_cache *c);
 int vci_cache_announce_dirty(struct vci_cache *c) __must_check;
-int vci_cache_announce_order(struct vci_cache *c) __must_check;
 bool vci_cache_block_dirty(void *ctx, u64 off);
 int vci_cache_write_header(struct vci_cache *c, const struct vci_header *h) __must_check;
 

@@ -228,27 +228,6 @@ int vci_cache_announce_dirty(struct vci_cache *c)
 	return r;
 }
 
-/**
- * vci_cache_announce_order() - let the image say whether write-back is in order
- * @c: cache, ordered
- *
- * By the writer, before order is left, and when it is there again.  What is written back
- * is durable.  May sleep.  Return: 0, or the error with which the cache failed.
- */
-int vci_cache_announce_order(struct vci_cache *c)
-{
-	struct vci_header h;
-	int r;
-
-	mutex_lock(&c->header_lock);
-	h = c->header;
-	r = c->retired ? -EIO : write_header_locked(c, &h);
-	mutex_unlock(&c->header_lock);
-	if (r)
-		vci_cache_fail(c, r);
-	return r;
-}
-
 /* Of a cache that has failed: 0, -EIO if it is stuck, -EAGAIN if it may yet be. */
 static int check_stuck(const struct vci_cache *c)
 {

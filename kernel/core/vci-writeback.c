@@ -492,6 +492,17 @@ static u64 max_seq(const struct vci_cache *c, const struct wb_filter *f)
 	return seq;
 }
 
+/* Lets the image say whether write-back is in order. */
+static int announce_order(struct vci_cache *c)
+{
+	struct vci_header h = c->header;
+	int r = vci_cache_write_header(c, &h);
+
+	if (r)
+		vci_cache_fail(c, r);
+	return r;
+}
+
 /* A whole pass without order is over: from now on there is one. */
 static int check_drained(struct vci_cache *c, struct vci_writeback *wb,
 			 const struct wb_filter *f)
@@ -502,13 +513,13 @@ static int check_drained(struct vci_cache *c, struct vci_writeback *wb,
 	WRITE_ONCE(c->ordered_seq, max(c->ordered_seq, c->ordered_drain + 1));
 	c->ordered_drain = 0;
 	wb->off = 0;
-	return vci_cache_announce_order(c);
+	return announce_order(c);
 }
 
 /* The image must not say that there is an order while it is left. */
 static int leave_order(struct vci_cache *c)
 {
-	return READ_ONCE(c->ordered_durable) ? vci_cache_announce_order(c) : 0;
+	return READ_ONCE(c->ordered_durable) ? announce_order(c) : 0;
 }
 
 static int round_by_offset(struct vci_cache *c, struct vci_writeback *wb,

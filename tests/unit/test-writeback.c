@@ -318,6 +318,19 @@ static void test_ordered_reads(void)
 	rig_exit(&rig);
 }
 
+/* Rounds behind which the backing device has no state since @least, or order is left. */
+static u32 disordered_rounds(int least, int n)
+{
+	struct vci_writeback wb = { .max_seq = U64_MAX };
+	u32 bad = 0, i;
+
+	for (i = 0; i < 40 && wb.off < RIG_BACKING; i++) {
+		assert(!vci_cache_writeback(rig.c, &wb, 1));
+		bad += backing_epoch(n) < least || rig.c->ordered_drain;
+	}
+	return bad;
+}
+
 static void fill_kept(u64 off)
 {
 	assert(!rig_reserve(&rig, off, 100));
@@ -348,8 +361,7 @@ static void test_ordered_numbers_between(void)
 /* Nothing is dirty while the log goes once around: then it is another log there. */
 static void test_ordered_used_again(void)
 {
-	u32 segment, off = 1000, bad = 0, i;
-	struct vci_writeback wb;
+	u32 segment, off = 1000;
 
 	setup_ordered();
 	put_epochs(1, 6);
@@ -364,12 +376,7 @@ static void test_ordered_used_again(void)
 		off += 8;
 	} while (rig.c->log.open[VCI_STREAM_NEW].segment != segment);
 	put_epochs(7, 12);
-	wb = (struct vci_writeback) { .max_seq = U64_MAX };
-	for (i = 0; i < 40 && wb.off < RIG_BACKING; i++) {
-		assert(!vci_cache_writeback(rig.c, &wb, 1));
-		bad += backing_epoch(12) < 6 || rig.c->ordered_drain;
-	}
-	is_u64(bad, 0, "ordered:a_segment_that_is_used_again");
+	is_u64(disordered_rounds(6, 12), 0, "ordered:a_segment_that_is_used_again");
 	ok(!dirty() && backing_epoch(12) == 12, "ordered:and_all_that_is_in_it");
 	rig_exit(&rig);
 }
@@ -394,8 +401,7 @@ static void write_and_fail(void *ctx)
  */
 static void test_ordered_numbers_anew(void)
 {
-	struct vci_writeback wb = { .max_seq = U64_MAX };
-	u32 bad = 0, i;
+	u32 i;
 
 	setup_ordered();
 	put_epochs(1, 3);
@@ -410,11 +416,7 @@ static void test_ordered_numbers_anew(void)
 	assert(!rig_open(&rig) && !vci_redo_finish(rig.c));
 	is_u64(rig.c->ordered_seq, rig.c->log.seq + 1, "ordered:not_ahead_of_the_log");
 	put_epochs(4, 10);
-	for (i = 0; i < 40 && wb.off < RIG_BACKING; i++) {
-		assert(!vci_cache_writeback(rig.c, &wb, 1));
-		bad += backing_epoch(10) < 0 || rig.c->ordered_drain;
-	}
-	is_u64(bad, 0, "ordered:what_is_numbered_anew");
+	is_u64(disordered_rounds(0, 10), 0, "ordered:what_is_numbered_anew");
 	ok(!dirty() && backing_epoch(10) == 10, "ordered:and_all_of_that");
 	rig_exit(&rig);
 }
